@@ -1,0 +1,6 @@
+//! The gateway's daemon: policy -> model -> plan -> datapath.
+//!
+//! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
+
+pub mod inventory;
+pub mod model;

@@ -1,0 +1,1 @@
+//! What the tests share: namespaces of their own, the daemon under test, packets.

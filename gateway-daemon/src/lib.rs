@@ -2,5 +2,6 @@
 //!
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
+pub mod datapath;
 pub mod inventory;
 pub mod model;

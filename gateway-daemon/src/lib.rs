@@ -2,5 +2,7 @@
 //!
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
+pub mod cli;
 pub mod inventory;
 pub mod model;
+pub mod policy;

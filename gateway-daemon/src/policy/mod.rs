@@ -1,0 +1,108 @@
+//! The policy's text as an operator writes it -> [`Model`].
+//!
+//! The text is walked with the place of every key and value at hand, and a reader that finds something wrong says so and goes on: all errors
+//! of a file are reported at once. A [`Model`] is handed out only when there is none.
+
+mod address;
+mod context;
+mod datapath;
+mod destination_nat;
+mod diagnostic;
+mod document;
+pub mod error;
+mod file;
+mod findings;
+mod firewall;
+mod interface;
+mod limits;
+mod matching;
+mod report;
+mod route;
+mod scalar;
+mod source;
+mod source_nat;
+mod table;
+mod timeouts;
+mod unreachable;
+mod value;
+mod zone;
+
+pub use diagnostic::Diagnostic;
+pub use error::PolicyError;
+pub use file::{FileError, read_file};
+pub use report::{Finding, FindingEnd, FindingSeverity, Report, render};
+pub use source::Position;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use crate::model::Model;
+use error::ShapeError;
+use findings::Findings;
+use source::Source;
+
+/// A valid policy.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What it says.
+    pub model: Model,
+    /// What is legal but suspicious in it, in the order of the text.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A policy file that gives no model.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No text.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A text with errors.
+    #[error(transparent)]
+    Policy(#[from] Report),
+}
+
+/// Reads and validates the policy at `path`.
+///
+/// # Errors
+///
+/// The file gives no text, or the text is not a valid policy.
+pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
+    let text = read_file(path)?;
+    Ok(load(&path.display().to_string(), &text)?)
+}
+
+/// Validates a policy's text; `name` is what messages call it.
+///
+/// # Errors
+///
+/// All errors and warnings of the text, when there is at least one error.
+pub fn load(name: &str, text: &str) -> Result<Checked, Report> {
+    let source = Source::new(name, text);
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    let (model, mut diagnostics) = document::document(root.get_ref(), Findings::new(&source));
+    if !syntax.is_empty() {
+        let mut findings = Findings::new(&source);
+        for error in &syntax {
+            let shape = match error.message() {
+                "duplicate key" => ShapeError::DuplicateKey,
+                message => ShapeError::Syntax(message.to_owned()),
+            };
+            findings.add(error.span().unwrap_or_default(), shape);
+        }
+        let syntax = findings.into_diagnostics();
+        // What the parser had to skip must not be called missing, and what it guessed at must not be judged.
+        let broken: HashSet<usize> = syntax.iter().map(|d| d.position().line).collect();
+        diagnostics.retain(|d| d.error().is_local() && !broken.contains(&d.position().line));
+        diagnostics.extend(syntax);
+        diagnostics.sort_by_key(Diagnostic::position);
+    }
+    if diagnostics.iter().all(Diagnostic::is_warning) {
+        return Ok(Checked {
+            model,
+            warnings: diagnostics,
+        });
+    }
+    Err(Report::new(diagnostics))
+}

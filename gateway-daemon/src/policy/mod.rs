@@ -106,3 +106,6 @@ pub fn load(name: &str, text: &str) -> Result<Checked, Report> {
     }
     Err(Report::new(diagnostics))
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,3 +254,78 @@ fn say(text: &str) {
 fn complain(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: &str = include_str!("../../../tests/policies/seed.toml");
+
+    #[test]
+    fn a_valid_policy_is_summed_up() {
+        let checked = policy::load("seed.toml", SEED).unwrap();
+        let text = describe(&summary(&checked.model));
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            [
+                "zone pods: eth0",
+                "zone overlay: eth1",
+                "firewall: 3 rules, then drop",
+                "source nat \"windows masquerade\": overlay -> pods: masqueraded",
+                "destination nat \"rdp to app01\": pods: tcp any own address port 33890 -> 10.227.128.11:3389",
+                "2 sets, 0 routes",
+                "policy is valid",
+            ]
+        );
+    }
+
+    #[test]
+    fn json_tells_valid_from_invalid() {
+        let valid = serde_json::to_value(answer(&policy::load("p", SEED))).unwrap();
+        assert_eq!(
+            (&valid["valid"], valid["summary"]["firewall_rules"].as_u64()),
+            (&true.into(), Some(3))
+        );
+        let wrong = SEED
+            .replace("version = 1", "version = 7")
+            .replace("\"masquerade\"", "\"masquerad\"");
+        let invalid = serde_json::to_value(answer(&policy::load("p", &wrong))).unwrap();
+        let codes: Vec<_> = invalid["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["code"].as_str().unwrap_or_default())
+            .collect();
+        assert_eq!(
+            (&invalid["valid"], codes),
+            (&false.into(), vec!["version", "choice"])
+        );
+        assert!(invalid["summary"].is_null());
+    }
+
+    #[test]
+    fn the_exit_code_tells_the_three_cases_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy.toml");
+        let code = |json| {
+            check(&CheckArgs {
+                file: file.clone(),
+                json,
+            })
+        };
+        assert_eq!(
+            (code(false), code(true)),
+            (ExitCode::from(2), ExitCode::from(2))
+        );
+        std::fs::write(&file, SEED).unwrap();
+        assert_eq!(
+            (code(false), code(true)),
+            (ExitCode::SUCCESS, ExitCode::SUCCESS)
+        );
+        std::fs::write(&file, "version = 7\n").unwrap();
+        assert_eq!(
+            (code(false), code(true)),
+            (ExitCode::from(1), ExitCode::from(1))
+        );
+    }
+}

@@ -6,7 +6,7 @@ use super::address::AddressUse;
 use super::context::{Context, Placed};
 use super::error::RuleError;
 use super::findings::Findings;
-use super::matching::{self, addresses_cover};
+use super::matching::{self, Joined};
 use super::scalar;
 use super::table::Table;
 use super::zone::ZoneUse;
@@ -107,7 +107,7 @@ pub(super) fn overlaps(
                 && a.ports.first <= b.ports.last
                 && b.ports.first <= a.ports.last
                 && address_covers(a, b, interfaces, cx)
-                && addresses_cover(&a.source, &b.source, &cx.sets)
+                && Joined::new(&a.source, &cx.sets).covers(&Joined::new(&b.source, &cx.sets))
         });
         if let Some(earlier) = earlier {
             let error = RuleError::ForwardOverlap(

@@ -69,6 +69,11 @@ impl Diagnostic {
         self.source.name()
     }
 
+    /// The byte where the offending text starts.
+    pub(super) fn start(&self) -> usize {
+        self.span.start
+    }
+
     /// Where the offending text starts.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -90,14 +95,30 @@ impl Diagnostic {
     /// What to write instead.
     #[must_use]
     pub fn help_text(&self) -> String {
-        self.error.help().map(|h| h.to_string()).unwrap_or_default()
+        self.error
+            .help()
+            .map(|h| printable(&h.to_string()))
+            .unwrap_or_default()
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        f.write_str(&printable(&self.error.to_string()))
     }
+}
+
+/// Messages quote the text, in which escapes stand for line breaks and terminal controls.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
+    }
+    out
 }
 
 impl std::error::Error for Diagnostic {}
@@ -112,7 +133,7 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.error.help()
+        Some(Box::new(self.help_text()))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

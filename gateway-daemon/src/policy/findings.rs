@@ -10,14 +10,17 @@ use super::source::Source;
 #[derive(Debug)]
 pub(super) struct Findings<'s> {
     source: &'s Source,
+    base: usize,
     found: Vec<Diagnostic>,
     errors: usize,
 }
 
 impl<'s> Findings<'s> {
-    pub fn new(source: &'s Source) -> Self {
+    /// `base` is where the text that the spans count from starts in the source.
+    pub fn new(source: &'s Source, base: usize) -> Self {
         Self {
             source,
+            base,
             found: Vec::new(),
             errors: 0,
         }
@@ -40,6 +43,12 @@ impl<'s> Findings<'s> {
     }
 
     fn push(&mut self, span: Range<usize>, error: PolicyError, related: Option<Related>) {
+        let moved = |span: Range<usize>| span.start + self.base..span.end + self.base;
+        let span = moved(span);
+        let related = related.map(|r| Related {
+            span: moved(r.span),
+            label: r.label,
+        });
         self.errors += usize::from(!error.is_warning());
         self.found
             .push(Diagnostic::new(self.source, error, span, related));
@@ -52,7 +61,7 @@ impl<'s> Findings<'s> {
 
     /// The line of a byte offset, from 1.
     pub fn line(&self, offset: usize) -> usize {
-        self.source.line(offset)
+        self.source.line(self.base + offset)
     }
 
     /// All findings in the order of the text.

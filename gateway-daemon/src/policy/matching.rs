@@ -1,5 +1,7 @@
 //! What the rules of every list match on, and when one rule's packets are all another's.
 
+use ipnet::IpNet;
+
 use super::address::{AddressUse, Sets};
 use super::context::Context;
 use super::error::{RuleError, ValueError};
@@ -20,6 +22,14 @@ pub(super) struct Matching {
     pub protocol: Option<ProtocolMatch>,
     pub ports: Vec<PortRange>,
     pub icmp_type: Option<u8>,
+}
+
+/// [`Matching`] made ready for being compared many times.
+#[derive(Clone, Debug)]
+pub(super) struct Comparable {
+    matching: Matching,
+    source: Joined,
+    destination: Joined,
 }
 
 impl Matching {
@@ -68,16 +78,29 @@ impl Matching {
             icmp_type: None,
         }
     }
+}
+
+impl Comparable {
+    pub fn new(matching: Matching, sets: &Sets) -> Self {
+        let source = Joined::new(&matching.source, sets);
+        let destination = Joined::new(&matching.destination, sets);
+        Self {
+            matching,
+            source,
+            destination,
+        }
+    }
 
     /// True when every packet that `later` matches is matched by `self` already.
-    pub fn covers(&self, later: &Self, sets: &Sets) -> bool {
-        zone_covers(self.from.as_ref(), later.from.as_ref())
-            && zone_covers(self.to.as_ref(), later.to.as_ref())
-            && (self.protocol.is_none() || self.protocol == later.protocol)
-            && (self.icmp_type.is_none() || self.icmp_type == later.icmp_type)
-            && ports_cover(&self.ports, &later.ports)
-            && addresses_cover(&self.source, &later.source, sets)
-            && addresses_cover(&self.destination, &later.destination, sets)
+    pub fn covers(&self, later: &Self) -> bool {
+        let (a, b) = (&self.matching, &later.matching);
+        zone_covers(a.from.as_ref(), b.from.as_ref())
+            && zone_covers(a.to.as_ref(), b.to.as_ref())
+            && (a.protocol.is_none() || a.protocol == b.protocol)
+            && (a.icmp_type.is_none() || a.icmp_type == b.icmp_type)
+            && ports_cover(&a.ports, &b.ports)
+            && self.source.covers(&later.source)
+            && self.destination.covers(&later.destination)
     }
 }
 
@@ -117,23 +140,42 @@ fn ports_cover(earlier: &[PortRange], later: &[PortRange]) -> bool {
     })
 }
 
-/// True when every address of `later` is one of `earlier`.
-pub(super) fn addresses_cover(earlier: &AddressMatch, later: &AddressMatch, sets: &Sets) -> bool {
-    if earlier.is_any() || earlier == later {
-        return true;
+/// The addresses of a `source` or `destination`, joined so that each is in at most one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Joined {
+    /// `None`: any address.
+    prefixes: Option<Vec<IpNet>>,
+}
+
+impl Joined {
+    pub fn new(matched: &AddressMatch, sets: &Sets) -> Self {
+        let join = || {
+            let mut joined = IpNet::aggregate(&sets.prefixes(matched).collect());
+            joined.sort_unstable();
+            joined
+        };
+        Self {
+            prefixes: (!matched.is_any()).then(join),
+        }
     }
-    if later.is_any() {
-        return false;
+
+    /// True when every address of `later` is one of these.
+    pub fn covers(&self, later: &Self) -> bool {
+        let Some(joined) = &self.prefixes else {
+            return true;
+        };
+        let Some(later) = &later.prefixes else {
+            return false;
+        };
+        let contained = |net: &IpNet| {
+            // Joined prefixes do not overlap: only the last that starts at or before `net` can contain it.
+            let behind = joined
+                .partition_point(|j| (j.addr(), j.prefix_len()) <= (net.addr(), net.prefix_len()));
+            behind > 0 && joined[behind - 1].contains(net)
+        };
+        // A set without members is one whose members are wrong, and has been reported.
+        !later.is_empty() && later.iter().all(contained)
     }
-    let joined = ipnet::IpNet::aggregate(&sets.prefixes(earlier).collect());
-    let mut joined = joined;
-    joined.sort_unstable();
-    sets.prefixes(later).all(|net| {
-        // Joined prefixes do not overlap, so only the last that starts at or before `net` can contain it.
-        let behind = joined
-            .partition_point(|j| (j.addr(), j.prefix_len()) <= (net.addr(), net.prefix_len()));
-        behind > 0 && joined[behind - 1].contains(&net)
-    })
 }
 
 /// `protocol`.

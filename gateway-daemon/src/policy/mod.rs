@@ -4,6 +4,7 @@
 //! of a file are reported at once. A [`Model`] is handed out only when there is none.
 
 mod address;
+mod broken;
 mod context;
 mod datapath;
 mod destination_nat;
@@ -33,13 +34,11 @@ pub use file::{FileError, read_file};
 pub use report::{Finding, FindingEnd, FindingSeverity, Report, render};
 pub use source::Position;
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use toml::de::DeTable;
 
 use crate::model::Model;
-use error::ShapeError;
 use findings::Findings;
 use source::Source;
 
@@ -81,23 +80,10 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
 pub fn load(name: &str, text: &str) -> Result<Checked, Report> {
     let source = Source::new(name, text);
     let (root, syntax) = DeTable::parse_recoverable(text);
-    let (model, mut diagnostics) = document::document(root.get_ref(), Findings::new(&source));
     if !syntax.is_empty() {
-        let mut findings = Findings::new(&source);
-        for error in &syntax {
-            let shape = match error.message() {
-                "duplicate key" => ShapeError::DuplicateKey,
-                message => ShapeError::Syntax(message.to_owned()),
-            };
-            findings.add(error.span().unwrap_or_default(), shape);
-        }
-        let syntax = findings.into_diagnostics();
-        // What the parser had to skip must not be called missing, and what it guessed at must not be judged.
-        let broken: HashSet<usize> = syntax.iter().map(|d| d.position().line).collect();
-        diagnostics.retain(|d| d.error().is_local() && !broken.contains(&d.position().line));
-        diagnostics.extend(syntax);
-        diagnostics.sort_by_key(Diagnostic::position);
+        return Err(Report::new(broken::broken(&source, text, &syntax)));
     }
+    let (model, diagnostics) = document::document(root.get_ref(), Findings::new(&source, 0));
     if diagnostics.iter().all(Diagnostic::is_warning) {
         return Ok(Checked {
             model,

@@ -113,22 +113,12 @@ impl Diagnostic {
     #[must_use]
     pub fn line(&self) -> String {
         let mark = if self.is_warning() { "warning: " } else { "" };
-        // A message may quote the text, line breaks and terminal controls included; a log line is one line.
-        let text = format!(
+        format!(
             "{}:{}: {mark}{self} ({})",
             self.file(),
             self.position(),
             self.help_text()
-        );
-        text.chars()
-            .flat_map(|c| {
-                if c.is_control() {
-                    c.escape_default().collect()
-                } else {
-                    vec![c]
-                }
-            })
-            .collect()
+        )
     }
 
     /// The finding as data.

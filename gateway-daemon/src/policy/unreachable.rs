@@ -2,7 +2,7 @@
 
 use super::context::{Context, Placed};
 use super::error::{PolicyError, RuleError, Warning};
-use super::matching::Matching;
+use super::matching::{Comparable, Matching};
 
 /// Compares each rule with all before it: harmless where both do the same, an error where the later would do something else.
 pub(super) fn unreachable<T>(
@@ -12,9 +12,10 @@ pub(super) fn unreachable<T>(
     matching: impl Fn(&T) -> Matching,
     same_effect: impl Fn(&T, &T) -> bool,
 ) {
-    let matchings: Vec<Matching> = rules.iter().map(|placed| matching(&placed.rule)).collect();
+    let comparable = |placed: &Placed<T>| Comparable::new(matching(&placed.rule), &cx.sets);
+    let matchings: Vec<Comparable> = rules.iter().map(comparable).collect();
     for (i, later) in rules.iter().enumerate() {
-        let Some(j) = (0..i).find(|&j| matchings[j].covers(&matchings[i], &cx.sets)) else {
+        let Some(j) = (0..i).find(|&j| matchings[j].covers(&matchings[i])) else {
             continue;
         };
         let earlier = &rules[j];

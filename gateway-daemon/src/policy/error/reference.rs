@@ -9,11 +9,11 @@ use super::Suggestion;
 pub enum ReferenceError {
     /// The name, what could be meant.
     #[error("there is no zone `{0}`")]
-    #[diagnostic(code("unknown-zone"), help("{1}; zones are defined in `[zones]`"))]
+    #[diagnostic(code("unknown-zone"), help("zones are defined in `[zones]`: {1}"))]
     UnknownZone(String, Suggestion),
     /// The name, what could be meant.
     #[error("there is no set `{0}`")]
-    #[diagnostic(code("unknown-set"), help("{1}; sets are defined in `[sets]`"))]
+    #[diagnostic(code("unknown-set"), help("sets are defined in `[sets]`: {1}"))]
     UnknownSet(String, Suggestion),
     /// The set that contains itself.
     #[error("the set `{0}` contains itself")]

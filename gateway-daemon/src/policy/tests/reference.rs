@@ -31,7 +31,7 @@ fn the_nearest_zone_is_suggested() {
     let text = "version = 1\nzones.overlay = [\"eth0\"]\n[[firewall.rules]]\nname = \"r\"\naction = \"drop\"\nfrom = \"overlya\"\n";
     assert_eq!(
         report(text).diagnostics()[0].help_text(),
-        "did you mean `overlay`?; zones are defined in `[zones]`"
+        "zones are defined in `[zones]`: did you mean `overlay`?"
     );
 }
 

@@ -23,6 +23,10 @@ fn a_quoted_text_cannot_break_a_log_line() {
     let report = report("version = 1\nzones.lan = [\"lan0\"]\n[firewall]\n\"a\\nb\\u001B\" = 1\n");
     assert_eq!(report.to_string().lines().count(), 1);
     assert!(!report.to_string().contains('\u{1b}'));
+    assert!(
+        !report.render(false, 80).contains('\u{1b}'),
+        "nor take over a terminal"
+    );
 }
 
 #[test]

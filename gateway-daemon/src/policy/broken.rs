@@ -35,7 +35,8 @@ pub(super) fn broken(source: &Source, text: &str, errors: &[Error]) -> Vec<Diagn
     if syntax.is_empty() {
         syntax = findings(source, 0, text.len(), errors);
     }
-    syntax.sort_by_key(Diagnostic::position);
+    // A string that is not closed swallows the bracket behind it, and is the cause of both errors.
+    syntax.sort_by_key(|d| (d.position(), !d.to_string().contains("string")));
     // One slip makes the parser stumble more than once in its line.
     syntax.dedup_by_key(|d| d.position().line);
     // What the parser had to skip must not be called missing, and what it guessed at must not be judged.

@@ -9,6 +9,9 @@ use miette::{Diagnostic as _, LabeledSpan, NamedSource, Severity, SourceCode};
 use super::error::PolicyError;
 use super::source::{Position, Source};
 
+/// Characters of a message: a quoted string that is not closed can be half the file.
+const MESSAGE: usize = 400;
+
 /// A second place that a finding speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Related {
@@ -104,7 +107,11 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(&self.error.to_string()))
+        let text = printable(&self.error.to_string());
+        match text.char_indices().nth(MESSAGE) {
+            Some((end, _)) => write!(f, "{}…", &text[..end]),
+            None => f.write_str(&text),
+        }
     }
 }
 

@@ -30,6 +30,12 @@ fn a_quoted_text_cannot_break_a_log_line() {
 }
 
 #[test]
+fn a_quoted_text_cannot_flood_the_log() {
+    let text = format!("version = 1\nzones.lan = [\"{}\"]\n", "x".repeat(100_000));
+    assert!(report(&text).to_string().len() < 1_000);
+}
+
+#[test]
 fn json_has_every_field() {
     assert_eq!(
         report(TWO).to_json()[0],

@@ -39,6 +39,16 @@ fn an_open_list_is_one_error() {
 }
 
 #[test]
+fn an_open_string_is_named_as_such() {
+    let report = report(&format!(
+        "{}zones.dmz = [\"dmz0]\n[firewall]\n",
+        super::BASE
+    ));
+    assert_eq!(report.errors().count(), 1, "{report}");
+    assert!(report.to_string().contains("string"), "{report}");
+}
+
+#[test]
 fn version() {
     assert_whole("«»zones.lan = [\"lan0\"]\n", &["missing-key"]);
     assert_whole("version = «2»\nzones.lan = [\"lan0\"]\n", &["version"]);

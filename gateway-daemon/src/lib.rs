@@ -6,4 +6,5 @@ pub mod cli;
 pub mod datapath;
 pub mod inventory;
 pub mod model;
+pub mod plan;
 pub mod policy;

@@ -172,8 +172,8 @@ pub struct Rule {
     pub rate_burst: u16,
     /// NAT.
     pub target: RuleTarget,
-    /// Rate: nanoseconds per flow, at most 2^32 - 1 (4.3 s).
-    pub rate_interval_ns: u32,
+    /// Rate: microseconds per flow, at most 2^32 - 1 (71 minutes).
+    pub rate_interval_us: u32,
 }
 
 impl Abi for SetBits {}

@@ -69,7 +69,7 @@ pub fn judge<'m, F: Family, E: Env<'m, F>>(
 /// same word and let one flow too many pass; a lock would cost every flow more than that.
 #[inline(always)]
 fn within_rate<'m, F: Family, E: Env<'m, F>>(env: &mut E, rule: &Rule, now: u64) -> bool {
-    let interval = rule.rate_interval_ns as u64;
+    let interval = rule.rate_interval_us as u64 * 1000;
     let tolerance = interval * rule.rate_burst as u64;
     let Some(due) = env.rate(rule.id) else { return true };
     let start = if *due > now { *due } else { now };

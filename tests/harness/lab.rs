@@ -95,7 +95,14 @@ impl Lab {
 
     /// Lets the lab outlive this value.
     pub fn keep(self) {
-        let Self { gateway, pods, onprem, switch, vm1, vm2 } = self;
+        let Self {
+            gateway,
+            pods,
+            onprem,
+            switch,
+            vm1,
+            vm2,
+        } = self;
         for namespace in [gateway, pods, onprem, switch, vm1, vm2] {
             namespace.keep();
         }
@@ -104,7 +111,14 @@ impl Lab {
     /// Every namespace of the lab.
     #[must_use]
     pub fn namespaces(&self) -> [&Namespace; 6] {
-        [&self.gateway, &self.pods, &self.onprem, &self.switch, &self.vm1, &self.vm2]
+        [
+            &self.gateway,
+            &self.pods,
+            &self.onprem,
+            &self.switch,
+            &self.vm1,
+            &self.vm2,
+        ]
     }
 
     /// Makes the kernel of the gateway namespace forward, without any translation or filter: what the topology carries
@@ -113,7 +127,9 @@ impl Lab {
     /// # Errors
     /// When the kernel refuses.
     pub fn forward_by_kernel(&self) -> Result<()> {
-        self.gateway.ip(&format!("address add {GATEWAY_OVERLAY}/21 dev eth1\nlink set eth1 mtu {OVERLAY_MTU}"))?;
+        self.gateway.ip(&format!(
+            "address add {GATEWAY_OVERLAY}/21 dev eth1\nlink set eth1 mtu {OVERLAY_MTU}"
+        ))?;
         self.gateway.sysctl("net/ipv4/ip_forward", "1")?;
         self.gateway.sysctl("net/ipv6/conf/all/forwarding", "1")
     }
@@ -121,7 +137,10 @@ impl Lab {
     fn wire(&self) -> Result<()> {
         let (pods, switch) = (self.pods.name(), self.switch.name());
         self.switch.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set br0 mtu 1400 up")?;
-        for (vm, leg, address, address_v6) in [(&self.vm1, "vm1", VM1, VM1_V6), (&self.vm2, "vm2", VM2, VM2_V6)] {
+        for (vm, leg, address, address_v6) in [
+            (&self.vm1, "vm1", VM1, VM1_V6),
+            (&self.vm2, "vm2", VM2, VM2_V6),
+        ] {
             vm.ip(&format!("link add eth0 mtu {OVERLAY_MTU} type veth peer name {leg} mtu {OVERLAY_MTU} netns {switch}"))?;
             self.switch.ip(&format!("link set {leg} master br0 up"))?;
             vm.ip(&format!(
@@ -137,7 +156,10 @@ impl Lab {
              link add eth1 type veth peer name overlay0 mtu {OVERLAY_MTU} netns {switch}"
         ))?;
         self.switch.ip("link set overlay0 master br0 up")?;
-        self.pods.ip(&format!("link add onprem0 type veth peer name eth0 netns {}", self.onprem.name()))?;
+        self.pods.ip(&format!(
+            "link add onprem0 type veth peer name eth0 netns {}",
+            self.onprem.name()
+        ))?;
         self.pods.ip(&format!(
             "link set pods0 up\nlink set onprem0 up\n\
              address add {SERVER}/24 dev pods0\naddress add {SERVER_V6}/64 dev pods0 nodad\n\
@@ -159,7 +181,12 @@ impl Lab {
              route add default via {SERVER}\nroute add ::/0 via {SERVER_V6}"
         ))?;
         // A veth accepts frames redirected by XDP only while its peer polls (NAPI), which GRO switches on.
-        for (namespace, interface) in [(&self.pods, "pods0"), (&self.switch, "overlay0"), (&self.gateway, "eth0"), (&self.gateway, "eth1")] {
+        for (namespace, interface) in [
+            (&self.pods, "pods0"),
+            (&self.switch, "overlay0"),
+            (&self.gateway, "eth0"),
+            (&self.gateway, "eth1"),
+        ] {
             namespace.run("ethtool", &["-K", interface, "gro", "on"])?;
         }
         Ok(())

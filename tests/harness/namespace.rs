@@ -33,7 +33,11 @@ impl Namespace {
     /// When the name is taken (somebody else's namespace is never touched) or the caller is not root.
     pub fn create(name: &str) -> Result<Self> {
         ip(&["netns", "add", name], None)?;
-        let namespace = Self { name: name.to_owned(), started: Mutex::default(), remove_on_drop: true };
+        let namespace = Self {
+            name: name.to_owned(),
+            started: Mutex::default(),
+            remove_on_drop: true,
+        };
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }
@@ -49,7 +53,11 @@ impl Namespace {
     /// Takes an existing namespace over. It stays when the value is dropped.
     #[must_use]
     pub fn existing(name: &str) -> Self {
-        Self { name: name.to_owned(), started: Mutex::default(), remove_on_drop: false }
+        Self {
+            name: name.to_owned(),
+            started: Mutex::default(),
+            remove_on_drop: false,
+        }
     }
 
     /// Its name under `ip netns`.
@@ -82,7 +90,15 @@ impl Namespace {
     /// When it cannot be started.
     pub fn output(&self, program: &str, args: &[&str]) -> Result<Output> {
         Command::new("timeout")
-            .args(["--kill-after=2", &RUN_LIMIT.as_secs().to_string(), "ip", "netns", "exec", &self.name, program])
+            .args([
+                "--kill-after=2",
+                &RUN_LIMIT.as_secs().to_string(),
+                "ip",
+                "netns",
+                "exec",
+                &self.name,
+                program,
+            ])
             .args(args)
             .stdin(Stdio::null())
             .output()
@@ -115,7 +131,13 @@ impl Namespace {
         let mut started = self.lock_started();
         let short = program.rsplit('/').next().unwrap_or(program);
         let log = std::env::temp_dir().join(format!("{}-{}-{short}.log", self.name, started.len()));
-        let process = Process::spawn(&["ip", "netns", "exec", &self.name], program, args, lifetime, log)?;
+        let process = Process::spawn(
+            &["ip", "netns", "exec", &self.name],
+            program,
+            args,
+            lifetime,
+            log,
+        )?;
         started.push(process.clone());
         Ok(process)
     }
@@ -125,7 +147,8 @@ impl Namespace {
     /// # Errors
     /// When one of them fails; the commands before it stay done.
     pub fn ip(&self, batch: &str) -> Result<()> {
-        ip(&["-n", &self.name, "-batch", "-"], Some(batch)).with_context(|| format!("in {}", self.name))
+        ip(&["-n", &self.name, "-batch", "-"], Some(batch))
+            .with_context(|| format!("in {}", self.name))
     }
 
     /// Sets one sysctl of this namespace: `("net/ipv4/ip_forward", "1")`.
@@ -133,7 +156,8 @@ impl Namespace {
     /// # Errors
     /// When the kernel refuses it.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
-        self.within(|| std::fs::write(format!("/proc/sys/{key}"), value))?.with_context(|| format!("{}: cannot set {key} to {value}", self.name))
+        self.within(|| std::fs::write(format!("/proc/sys/{key}"), value))?
+            .with_context(|| format!("{}: cannot set {key} to {value}", self.name))
     }
 
     /// Runs `action` on a thread of its own that has entered this namespace. Unlike with [`Namespace::command`], the
@@ -145,20 +169,25 @@ impl Namespace {
     /// # Panics
     /// When `action` panics.
     pub fn within<T: Send>(&self, action: impl FnOnce() -> T + Send) -> Result<T> {
-        let handle = File::open(self.path()).with_context(|| format!("no namespace {}", self.name))?;
+        let handle =
+            File::open(self.path()).with_context(|| format!("no namespace {}", self.name))?;
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 move_into_link_name_space(handle.as_fd(), Some(LinkNameSpaceType::Network))
                     .with_context(|| format!("cannot enter the namespace {}", self.name))?;
                 Ok(action())
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
     /// The text of `/proc/net/<table>` as seen from here; empty when this kernel has no such table.
     pub(crate) fn proc_net(&self, table: &str) -> Result<String> {
-        self.within(|| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default())
+        self.within(|| {
+            std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default()
+        })
     }
 
     /// Kills everything that runs in here and deletes the namespace.
@@ -187,10 +216,17 @@ impl Namespace {
 
     /// The processes in here, ourselves excluded.
     fn pids(&self) -> Vec<Pid> {
-        let listed = Command::new("ip").args(["netns", "pids", &self.name]).output();
-        let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let listed = Command::new("ip")
+            .args(["netns", "pids", &self.name])
+            .output();
+        let text = listed
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
         let own = rustix::process::getpid();
-        text.lines().filter_map(|line| line.trim().parse().ok().and_then(Pid::from_raw)).filter(|pid| *pid != own).collect()
+        text.lines()
+            .filter_map(|line| line.trim().parse().ok().and_then(Pid::from_raw))
+            .filter(|pid| *pid != own)
+            .collect()
     }
 
     fn path(&self) -> PathBuf {
@@ -198,7 +234,9 @@ impl Namespace {
     }
 
     fn lock_started(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
-        self.started.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.started
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -216,7 +254,11 @@ impl Drop for Namespace {
 #[must_use]
 pub fn unique_prefix(purpose: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    format!("gwt-{purpose}-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "gwt-{purpose}-{}-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Runs `ip` with these words, and `input` on its standard input.
@@ -234,7 +276,12 @@ fn ip(args: &[&str], input: Option<&str>) -> Result<()> {
     drop(stdin);
     let output = child.wait_with_output().context("lost ip")?;
     if !output.status.success() {
-        bail!("`ip {}` failed: {}\n{}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim(), input.unwrap_or_default().trim());
+        bail!(
+            "`ip {}` failed: {}\n{}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim(),
+            input.unwrap_or_default().trim()
+        );
     }
     Ok(())
 }

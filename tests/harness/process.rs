@@ -26,8 +26,15 @@ impl Process {
     ///
     /// `timeout(1)` stands in front of it, so that it ends after `lifetime` even when this process was killed.
     /// `prefix` is put between the two: the words that enter a namespace.
-    pub(crate) fn spawn(prefix: &[&str], program: &str, args: &[&str], lifetime: Duration, log: PathBuf) -> Result<Self> {
-        let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+    pub(crate) fn spawn(
+        prefix: &[&str],
+        program: &str,
+        args: &[&str],
+        lifetime: Duration,
+        log: PathBuf,
+    ) -> Result<Self> {
+        let output =
+            File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let child = Command::new("timeout")
             // In the foreground: a signal sent to `timeout` reaches the program once, not a second time through its group.
             .args(["--foreground", "--kill-after=2"])
@@ -42,7 +49,12 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         let pid = Pid::from_child(&child);
-        Ok(Self { child: Arc::new(Mutex::new(child)), pid, name: program.to_owned(), log })
+        Ok(Self {
+            child: Arc::new(Mutex::new(child)),
+            pid,
+            name: program.to_owned(),
+            log,
+        })
     }
 
     /// The program's name as it was started.
@@ -68,8 +80,13 @@ impl Process {
     /// # Errors
     /// When the kernel refuses to tell.
     pub fn ended(&self) -> Result<Option<ExitStatus>> {
-        let mut child = self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.name))
+        let mut child = self
+            .child
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        child
+            .try_wait()
+            .with_context(|| format!("cannot ask for the state of {}", self.name))
     }
 
     /// Sends it one signal.
@@ -79,7 +96,11 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         anyhow::ensure!(self.ended()?.is_none(), "{} has ended already", self.name);
         // `timeout` forwards what it can catch and would die of what it cannot, so that goes to the whole group.
-        let sent = if signal == Signal::KILL { kill_process_group(self.pid, signal) } else { kill_process(self.pid, signal) };
+        let sent = if signal == Signal::KILL {
+            kill_process_group(self.pid, signal)
+        } else {
+            kill_process(self.pid, signal)
+        };
         sent.with_context(|| format!("cannot signal {}", self.name))
     }
 
@@ -88,7 +109,9 @@ impl Process {
     /// # Errors
     /// When it still runs after `timeout`.
     pub fn wait(&self, timeout: Duration) -> Result<ExitStatus> {
-        wait_for(timeout, format_args!("{} to end", self.name), || self.ended())
+        wait_for(timeout, format_args!("{} to end", self.name), || {
+            self.ended()
+        })
     }
 
     /// Asks it to end (SIGTERM) and waits for it.
@@ -104,7 +127,10 @@ impl Process {
     pub fn kill(&self) {
         // Only while the leader is not reaped does the number certainly name our group. What a dead leader left behind
         // is found through its namespace.
-        let mut child = self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut child = self
+            .child
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if matches!(child.try_wait(), Ok(None)) {
             let _ = kill_process_group(self.pid, Signal::KILL);
             let _ = child.wait();

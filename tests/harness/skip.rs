@@ -13,7 +13,11 @@ pub const SKIP_LOG: &str = "GATEWAY_SKIP_LOG";
 /// # Panics
 /// When the log cannot be written: a skip that is not counted would look like a pass.
 pub fn skip(test: &str, why: &str) {
-    let line = format!("{}: {}\n", test.replace(['\n', ':'], "_"), why.replace('\n', " "));
+    let line = format!(
+        "{}: {}\n",
+        test.replace(['\n', ':'], "_"),
+        why.replace('\n', " ")
+    );
     print!("skipped: {line}");
     if let Some(path) = std::env::var_os(SKIP_LOG) {
         // One write of a whole line in append mode: tests of several threads and processes do not interleave.

@@ -36,15 +36,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
-        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Setup(arguments) => setup::run(&arguments).map(done),
         Command::Test(arguments) => test::run(&arguments),
-        Command::Layers => layers::run(),
-        Command::Lab(arguments) => lab::run(&arguments),
-        Command::Demo => demo::run(),
+        Command::Layers => layers::run().map(done),
+        Command::Lab(arguments) => lab::run(&arguments).map(done),
+        Command::Demo => demo::run().map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -178,6 +178,63 @@ pub fn check_interruption() -> Result<()> {
 mod tests {
     use super::*;
 
+    /// Runs one mode over the stand-in, changed by `change`, and gives the rows; `None` where namespaces cannot be made.
+    fn over_stand_in(test: &str, change: impl FnOnce(&str) -> String) -> Option<Result<Done>> {
+        use std::os::unix::fs::PermissionsExt;
+        if !gateway_tests::skip::may_use_namespaces(test) {
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let program = home.path().join("gateway");
+        std::fs::write(&program, change(include_str!("stand_in.sh"))).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Two tests in one process: the labs' names contain the mode.
+        let mode = if test.ends_with("says") {
+            Mode::Tc
+        } else {
+            Mode::Xdp
+        };
+        Some(run_mode(&Progress::start(), &program, mode))
+    }
+
+    #[test]
+    fn every_step_passes_over_a_gateway_that_does_as_the_policy_says() {
+        let Some(done) = over_stand_in(
+            "demo::every_step_passes_over_a_gateway_that_does_as_the_policy_says",
+            str::to_owned,
+        ) else {
+            return;
+        };
+        let done = done.unwrap();
+        let table = table::render(&done.rows);
+        assert!(done.rows.iter().all(|row| row.ok), "{table}");
+        assert_eq!(done.rows.len(), 12, "{table}");
+        assert!(
+            table.contains("⇄ 10.128.0.15:33890 ⇄ 10.10.0.10:"),
+            "{table}"
+        );
+        assert_eq!(done.note, " (eth0: nftables)");
+    }
+
+    #[test]
+    fn a_gateway_that_lets_everything_in_is_found_out() {
+        let Some(done) = over_stand_in(
+            "demo::a_gateway_that_lets_everything_in_is_found_out",
+            |text| text.replace("counter name denied drop", "accept"),
+        ) else {
+            return;
+        };
+        let done = done.unwrap();
+        let bad: Vec<&str> = done
+            .rows
+            .iter()
+            .filter(|row| !row.ok)
+            .map(|row| row.sent.as_str())
+            .collect();
+        assert!(bad.contains(&"TCP pods → 10.128.0.15:33890"), "{bad:?}");
+        assert!(!bad.contains(&"ping vm1 → 10.128.0.1"), "{bad:?}");
+    }
+
     #[test]
     fn the_program_is_found_among_cargos_messages() {
         let built = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"gateway"},"executable":"/t/release/gateway"}"#;

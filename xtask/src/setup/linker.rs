@@ -32,7 +32,7 @@ pub fn ensure(progress: &Progress, tools: &Tools, toolchain: &Toolchain) -> Resu
     if stamp_matches(&stamp, &wanted) && works(&linker) {
         return Ok(linker);
     }
-    progress.say(format_args!("bpf-linker {VERSION}: building it against rustc's LLVM {}, 2 to 5 minutes; it links the BPF object", toolchain.llvm));
+    progress.say(format_args!("bpf-linker {VERSION}: building it against rustc's LLVM {}, which takes half a minute to some minutes; it links the BPF object", toolchain.llvm));
     build(progress, tools, toolchain).with_context(|| {
         format!(
             "cannot build bpf-linker {VERSION}.\nBy hand: build it with `cargo install bpf-linker --version {VERSION}` against LLVM {} and set GATEWAY_BPF_LINKER to the program",

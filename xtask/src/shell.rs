@@ -158,3 +158,45 @@ pub fn cargo() -> Command {
     command.current_dir(root());
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str, limit: Duration) -> Result<()> {
+        let home = tempfile::tempdir()?;
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        logged(
+            &Progress::start(),
+            "the script",
+            &mut command,
+            &home.path().join("log"),
+            limit,
+        )
+    }
+
+    #[test]
+    fn a_failure_shows_the_end_of_the_log() {
+        let script = "for n in $(seq 100); do echo line-$n-; done; exit 3";
+        let error = run(script, Duration::from_secs(10))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(
+            error.contains("line-100-") && !error.contains("line-50-"),
+            "{error}"
+        );
+        run("exit 0", Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn a_hanging_program_is_ended_with_what_it_started() {
+        let start = Instant::now();
+        let error = run("sleep 60 & wait", Duration::from_millis(200))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("was ended"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+}

@@ -52,12 +52,12 @@ impl<'a> Gateway<'a> {
             instance: instance.to_owned(),
             process,
         };
-        gateway.wait_ready().with_context(|| {
-            format!(
-                "the gateway's last words:\n{}",
+        if let Err(error) = gateway.wait_ready() {
+            bail!(
+                "{error:#}; its last words:\n{}",
                 tail(gateway.process.log(), 25)
-            )
-        })?;
+            );
+        }
         Ok(gateway)
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::root;
 use rules::{LINES, PACKAGES, Package};
-use scan::Source;
+use scan::{Import, Source};
 
 /// Checks the tree; violations are printed as `file:line: what`, long files as warnings.
 ///
@@ -78,18 +78,20 @@ fn check(package: &Package, relative: &Path, text: &str) -> Vec<String> {
         ));
         return found;
     };
-    for import in &source.imports {
-        if !layer.may_import(&source.layer, &import.path) {
-            let allowed = if layer.imports.is_empty() {
-                "nothing".to_owned()
-            } else {
-                layer.imports.join(", ")
+    for Import { path, line } in &source.imports {
+        let own = path
+            .split_once("::")
+            .filter(|(library, _)| *library == package.library);
+        let target = own.map_or(path.as_str(), |(_, module)| module);
+        if !layer.may_import(&source.layer, target) {
+            let allowed = match layer.imports {
+                [] => "nothing".to_owned(),
+                imports => imports.join(", "),
             };
             found.push(format!(
-                "{}: `{}` imports `{}`; it may import {allowed}",
-                place(import.line),
+                "{}: `{}` imports `{target}`; it may import {allowed}",
+                place(*line),
                 source.layer,
-                import.path
             ));
         }
     }
@@ -157,6 +159,16 @@ mod tests {
         assert_eq!(
             daemon("cli/run.rs", "use crate::{daemon, policy, datapath};"),
             Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn the_objects_path_into_its_own_library_is_judged_as_one_of_the_crate() {
+        assert_eq!(core("maps.rs", "use gateway_ebpf::abi::Flow;").len(), 0);
+        assert_eq!(core("maps.rs", "use crate::hooks::tc;").len(), 1);
+        assert_eq!(
+            core("zone/judge.rs", "use gateway_ebpf::nat::Source;").len(),
+            1
         );
     }
 

@@ -59,13 +59,9 @@ pub fn run() -> Result<()> {
     let mut tables = Vec::new();
     for mode in [Mode::Tc, Mode::Xdp] {
         match run_mode(&progress, &program, mode) {
-            Ok(done) => {
-                failures += done.rows.iter().filter(|row| !row.ok).count();
-                tables.push(format!(
-                    "{mode} mode{}\n\n{}",
-                    done.note,
-                    table::render(&done.rows)
-                ));
+            Ok(rows) => {
+                failures += rows.iter().filter(|row| !row.ok).count();
+                tables.push(format!("{mode} mode\n\n{}", table::render(&rows)));
             }
             Err(error) => {
                 check_interruption()?;
@@ -87,14 +83,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// What one mode gave.
-struct Done {
-    /// How the interfaces are attached, as the gateway says it.
-    note: String,
-    rows: Vec<Row>,
-}
-
-fn run_mode(progress: &Progress, program: &Path, mode: Mode) -> Result<Done> {
+fn run_mode(progress: &Progress, program: &Path, mode: Mode) -> Result<Vec<Row>> {
     check_interruption()?;
     let pid = std::process::id();
     let files = tempfile::Builder::new()
@@ -121,16 +110,17 @@ fn run_mode(progress: &Progress, program: &Path, mode: Mode) -> Result<Done> {
         policy.display()
     ));
     let gateway = Gateway::start(&lab.gateway, program, &policy, &format!("demo-{pid}"))?;
-    let note = observe::attachments(&gateway.ask("status")?);
-    let rows = probes::all(progress, mode, &lab, &gateway, &servers);
+    let attached = observe::attachments(&gateway.ask("status")?, &mode.to_string());
+    let sent = probes::all(progress, mode, &lab, &gateway, &servers);
     progress.say(format_args!("{mode}: stopping the gateway"));
     let stopped = gateway.stop();
-    let mut rows = rows?;
+    let mut rows = vec![Row::check("gateway: attached", attached)];
+    rows.extend(sent?);
     rows.push(Row::check(
         "gateway: SIGTERM",
         stopped.map(|()| "clean stop, exit code 0".to_owned()),
     ));
-    Ok(Done { note, rows })
+    Ok(rows)
 }
 
 /// Builds the daemon with optimisation, and says where the program is.
@@ -179,7 +169,7 @@ mod tests {
     use super::*;
 
     /// Runs one mode over the stand-in, changed by `change`, and gives the rows; `None` where namespaces cannot be made.
-    fn over_stand_in(test: &str, change: impl FnOnce(&str) -> String) -> Option<Result<Done>> {
+    fn over_stand_in(test: &str, change: impl FnOnce(&str) -> String) -> Option<Result<Vec<Row>>> {
         use std::os::unix::fs::PermissionsExt;
         if !gateway_tests::skip::may_use_namespaces(test) {
             return None;
@@ -199,34 +189,32 @@ mod tests {
 
     #[test]
     fn every_step_passes_over_a_gateway_that_does_as_the_policy_says() {
-        let Some(done) = over_stand_in(
+        let Some(rows) = over_stand_in(
             "demo::every_step_passes_over_a_gateway_that_does_as_the_policy_says",
             str::to_owned,
         ) else {
             return;
         };
-        let done = done.unwrap();
-        let table = table::render(&done.rows);
-        assert!(done.rows.iter().all(|row| row.ok), "{table}");
-        assert_eq!(done.rows.len(), 12, "{table}");
+        let rows = rows.unwrap();
+        let table = table::render(&rows);
+        assert!(rows.iter().all(|row| row.ok), "{table}");
+        assert_eq!(rows.len(), 13, "{table}");
         assert!(
             table.contains("⇄ 10.128.0.15:33890 ⇄ 10.10.0.10:"),
             "{table}"
         );
-        assert_eq!(done.note, " (eth0: nftables)");
     }
 
     #[test]
     fn a_gateway_that_lets_everything_in_is_found_out() {
-        let Some(done) = over_stand_in(
+        let Some(rows) = over_stand_in(
             "demo::a_gateway_that_lets_everything_in_is_found_out",
             |text| text.replace("counter name denied drop", "accept"),
         ) else {
             return;
         };
-        let done = done.unwrap();
-        let bad: Vec<&str> = done
-            .rows
+        let rows = rows.unwrap();
+        let bad: Vec<&str> = rows
             .iter()
             .filter(|row| !row.ok)
             .map(|row| row.sent.as_str())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 /// What to look for among the flows.
@@ -101,27 +102,24 @@ pub fn dropped_by(before: &Drops, after: &Drops) -> Option<String> {
         .map(|(name, _)| name.clone())
 }
 
-/// How the interfaces are attached: ` (eth0: tc, eth1: tc)`; empty when the gateway does not tell.
-pub fn attachments(status: &Value) -> String {
-    let parts: Vec<String> = list(status, "interfaces")
-        .iter()
-        .filter_map(|interface| {
-            let mode = ["datapath", "mode", "attached"]
-                .iter()
-                .find_map(|key| interface[*key].as_str())?;
-            let why = ["why", "reason"]
-                .iter()
-                .find_map(|key| interface[*key].as_str())
-                .map(|why| format!(", {why}"))
-                .unwrap_or_default();
-            Some(format!("{}: {mode}{why}", text(interface, "name")))
-        })
-        .collect();
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", parts.join("; "))
+/// How the interfaces are attached: `eth0: xdp (asked for); eth1: xdp`.
+///
+/// # Errors
+/// When one of them is not attached as `mode` asks, or when the gateway tells of none: a demo of XDP that silently fell
+/// back to tc would show nothing.
+pub fn attachments(status: &Value, mode: &str) -> Result<String> {
+    let mut parts = Vec::new();
+    for interface in list(status, "interfaces") {
+        let name = text(interface, "name");
+        let first = |keys: [&str; 3]| keys.iter().find_map(|key| interface[*key].as_str());
+        let why = first(["why", "reason", "mode_reason"]).map(|why| format!(" ({why})"));
+        let told = first(["datapath", "mode", "attached"]).unwrap_or("unknown");
+        let part = format!("{name}: {told}{}", why.unwrap_or_default());
+        ensure!(told.contains(mode), "asked for {mode}, got {part}");
+        parts.push(part);
     }
+    ensure!(!parts.is_empty(), "the gateway tells of no interface");
+    Ok(parts.join("; "))
 }
 
 /// The list itself, or the list under this key.
@@ -242,9 +240,19 @@ mod tests {
     }
 
     #[test]
-    fn attachments_are_told_when_known() {
-        let status = json!({"ready": true, "interfaces": [{"name": "eth0", "mode": "tc", "why": "veth"}, {"name": "eth1"}]});
-        assert_eq!(attachments(&status), " (eth0: tc, veth)");
-        assert_eq!(attachments(&json!({"ready": true})), "");
+    fn an_interface_that_is_attached_otherwise_is_an_error() {
+        let status = |mode: &str| json!({"ready": true, "interfaces": [{"name": "eth0", "mode": mode, "why": "veth"}]});
+        assert_eq!(
+            attachments(&status("xdp"), "xdp").unwrap(),
+            "eth0: xdp (veth)"
+        );
+        let error = attachments(&status("tc"), "xdp").unwrap_err().to_string();
+        assert_eq!(error, "asked for xdp, got eth0: tc (veth)");
+        attachments(
+            &json!({"ready": true, "interfaces": [{"name": "eth0"}]}),
+            "tc",
+        )
+        .unwrap_err();
+        attachments(&json!({"ready": true}), "tc").unwrap_err();
     }
 }

@@ -22,6 +22,7 @@ flows() {
 case $1 in
 run)
     trap 'exit 0' TERM
+    sed -n 's/^mode = //p' "$3" >"$0.mode"
     ip address add 10.227.128.15/21 dev eth1
     ip link set eth1 mtu 1400
     sysctl -qw net.ipv4.ip_forward=1
@@ -41,7 +42,7 @@ table ip stand_in {
 NFT
     while :; do sleep 0.1; done
     ;;
-status) nft list counter ip stand_in denied >/dev/null && echo '{"ready":true,"interfaces":[{"name":"eth0","mode":"nftables"}]}' ;;
+status) nft list counter ip stand_in denied >/dev/null && echo "{\"ready\":true,\"interfaces\":[{\"name\":\"eth0\",\"mode\":$(cat "$0.mode")}]}" ;;
 flows) flows ;;
 drops) nft list counter ip stand_in denied | awk '/packets/ { printf "{\"reasons\":[],\"rules\":[{\"rule\":\"default\",\"packets\":%d}]}\n", $2 }' ;;
 *) exit 2 ;;

@@ -7,7 +7,7 @@ use crate::abi::{
     Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, IfIndex, Interface, Ipv4, Mac, Mapping, MappingKey,
     Protocol, Rule, RuleId, SetBits, Tick,
 };
-use crate::zone::Search;
+use crate::search::Search;
 
 /// What the hook knows of a packet besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use gateway_ebpf::abi::{
     RULES_LEN, Reason, Rule, SetBits, SetKey, V4, V6,
 };
 use gateway_ebpf::pipeline::Scratch;
-use gateway_ebpf::zone::Search;
+use gateway_ebpf::search::Search;
 
 /// Nanoseconds that stand in for the clock when not 0: the parity tests need both sides to see one time.
 #[allow(unsafe_code)]

@@ -1,2 +1,54 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask setup|test|layers|lab|demo`.
+#![forbid(unsafe_code)]
+
+mod demo;
+mod lab;
+mod layers;
+mod progress;
+mod setup;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring what building and testing need: rust-src, bpf-linker, Debian packages.
+    Setup(setup::Arguments),
+    /// Build once and run every test of the workspace.
+    Test(test::Arguments),
+    /// Check that imports point one way and `unsafe` stays where it may be.
+    Layers,
+    /// Make, remove or enter a network of namespaces to try the gateway in.
+    Lab(lab::Arguments),
+    /// Drive real programs through the gateway, in tc and in XDP mode, and show what became of their packets.
+    Demo,
+}
+
+fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
+    let outcome = match Arguments::parse().command {
+        Command::Setup(arguments) => setup::run(&arguments).map(done),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Layers => layers::run().map(done),
+        Command::Lab(arguments) => lab::run(&arguments).map(done),
+        Command::Demo => demo::run().map(done),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::abi::{Address, Bank, BankHeader, EndpointKey, Family, FlowKey, Port, RuleFlags, RuleId, RuleList};
 use crate::env::Env;
-use crate::zone::find;
+use crate::search::find;
 
 /// Where a packet really goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

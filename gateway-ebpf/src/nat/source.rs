@@ -6,7 +6,7 @@ use crate::abi::{
     Address, Bank, BankHeader, Config, DropReason, Family, FlowKey, Interface, Port, Rule, RuleFlags, RuleId, RuleList, Tick, TranslateKind,
 };
 use crate::env::Env;
-use crate::zone::find;
+use crate::search::find;
 
 /// What a source NAT rule asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

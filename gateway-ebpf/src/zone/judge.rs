@@ -1,10 +1,10 @@
 //! What the firewall says of a new flow.
 
-use super::find;
 use crate::abi::{
     Action, Address, Bank, BankHeader, DropReason, Event, EventKind, Family, FlowKey, Port, Rule, RuleFlags, RuleId, RuleList,
 };
 use crate::env::{Arrival, Env};
+use crate::search::find;
 
 /// The firewall's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,94 @@
 //! The kernel's BPF side: loading, attaching, tables, and what is read back from them.
 
+mod attach;
 mod error;
+pub mod inspect;
 mod load;
 mod maps;
 mod raw;
+mod sweep;
+mod tables;
 
+use gateway_ebpf::abi::Tick;
+
+pub use attach::{Attachment, TcHook};
 pub use error::DatapathError;
 pub use load::{Capacity, Loaded, TC, XDP};
 pub use maps::{FamilyMaps, Maps, Table};
 pub use raw::Raw;
+pub use sweep::{Swept, Traffic, allowance};
+pub use tables::Written;
+
+use crate::inventory::IfIndex;
+use crate::model::Timeouts;
+use crate::plan::Plan;
+use attach::Attachments;
+
+/// The running datapath. Dropping it detaches every program and frees every table.
+pub struct Datapath {
+    loaded: Loaded,
+    written: Written,
+    attachments: Attachments,
+    capacity: Capacity,
+}
+
+impl Datapath {
+    /// Loads the programs. Nothing is attached yet.
+    ///
+    /// `secret` keys the port hash and must come from the kernel's random number generator.
+    ///
+    /// # Errors
+    /// The kernel refuses the object.
+    pub fn new(capacity: Capacity, secret: [u64; 2]) -> Result<Self, DatapathError> {
+        let loaded = Loaded::new(capacity, 0)?;
+        Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::default(), capacity })
+    }
+
+    /// Brings tables and attachments to what the plan wants: tables first, so that no packet meets an empty policy. True when flows will
+    /// be decided anew.
+    ///
+    /// # Errors
+    /// Something was refused. What was not reached is as before.
+    pub fn apply(&mut self, plan: &Plan) -> Result<bool, DatapathError> {
+        let changed = self.written.write(&mut self.loaded.maps, plan)?;
+        self.attachments.follow(&mut self.loaded, plan)?;
+        Ok(changed)
+    }
+
+    /// Ends what has been idle for too long.
+    ///
+    /// # Errors
+    /// A table cannot be read.
+    pub fn sweep(&mut self, now: Tick, timeouts: &Timeouts) -> Result<Swept, DatapathError> {
+        sweep::sweep(&mut self.loaded.maps, now, timeouts)
+    }
+
+    /// What the interface has.
+    #[must_use]
+    pub fn attachment(&self, index: IfIndex) -> Option<&Attachment> {
+        self.attachments.held.get(&index)
+    }
+
+    /// The maps, to look into.
+    #[must_use]
+    pub fn maps(&self) -> &Maps {
+        &self.loaded.maps
+    }
+
+    /// The stream of logged events; once.
+    pub fn take_events(&mut self) -> Option<aya::maps::RingBuf<aya::maps::MapData>> {
+        self.loaded.maps.events.take()
+    }
+
+    /// The policy generation in force.
+    #[must_use]
+    pub fn policy_generation(&self) -> u32 {
+        self.written.policy_generation()
+    }
+
+    /// How large the tables are.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+}

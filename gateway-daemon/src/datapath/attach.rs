@@ -1,0 +1,139 @@
+//! Programs on interfaces.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aya::programs::links::LinkOrder;
+use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions};
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, XdpMode};
+use aya::util::KernelVersion;
+
+use super::error::DatapathError;
+use super::load::Loaded;
+use crate::inventory::IfIndex;
+use crate::plan::{Plan, PlannedInterface};
+
+/// How tc was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcHook {
+    /// A tcx link (Linux 6.6).
+    Tcx,
+    /// A filter on a clsact qdisc.
+    Clsact,
+}
+
+impl fmt::Display for TcHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        })
+    }
+}
+
+/// What an interface has.
+#[derive(Debug)]
+pub struct Attachment {
+    /// How tc was reached.
+    pub hook: TcHook,
+    tc: SchedClassifierLinkId,
+    xdp: Option<XdpLinkId>,
+    /// Why XDP, which was wanted, is not there.
+    pub refused: Option<String>,
+}
+
+impl Attachment {
+    /// XDP stands before tc.
+    #[must_use]
+    pub fn has_xdp(&self) -> bool {
+        self.xdp.is_some()
+    }
+}
+
+/// Every attachment.
+#[derive(Debug, Default)]
+pub struct Attachments {
+    /// By interface.
+    pub held: BTreeMap<IfIndex, Attachment>,
+}
+
+impl Attachments {
+    /// Attaches where the plan has an interface, detaches where it has none any more.
+    ///
+    /// # Errors
+    /// tc is refused: without it the gateway does not forward. XDP may be refused; the reason is kept.
+    pub fn follow(&mut self, loaded: &mut Loaded, plan: &Plan) -> Result<(), DatapathError> {
+        let gone: Vec<IfIndex> = self.held.keys().filter(|index| !plan.interfaces.contains_key(index)).copied().collect();
+        for index in gone {
+            if let Some(attachment) = self.held.remove(&index) {
+                detach(loaded, attachment);
+            }
+        }
+        for (index, planned) in &plan.interfaces {
+            if !self.held.contains_key(index) {
+                let (hook, tc) = attach_tc(loaded.tc()?, planned)?;
+                self.held.insert(*index, Attachment { hook, tc, xdp: None, refused: None });
+            }
+            if let Some(attachment) = self.held.get_mut(index) {
+                follow_xdp(loaded, *index, planned, attachment)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn attach_tc(program: &mut SchedClassifier, planned: &PlannedInterface) -> Result<(TcHook, SchedClassifierLinkId), DatapathError> {
+    let name = &planned.name.0;
+    let tcx = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0));
+    let (hook, options) = if tcx {
+        (TcHook::Tcx, TcAttachOptions::TcxOrder(LinkOrder::default()))
+    } else {
+        // It exists already on a machine with other tc programs; if it really cannot be made, attaching says so.
+        let _ = aya::programs::tc::qdisc_add_clsact(name);
+        (TcHook::Clsact, TcAttachOptions::Netlink(NlOptions::default()))
+    };
+    let link = program
+        .attach_with_options(name, TcAttachType::Ingress, options)
+        .map_err(|source| DatapathError::Program { what: format!("tc on {name}"), source })?;
+    Ok((hook, link))
+}
+
+fn follow_xdp(loaded: &mut Loaded, index: IfIndex, planned: &PlannedInterface, attachment: &mut Attachment) -> Result<(), DatapathError> {
+    match (planned.xdp, attachment.xdp.take()) {
+        (true, Some(link)) => attachment.xdp = Some(link),
+        (true, None) if attachment.refused.is_none() => match loaded.xdp()?.attach_to_if_index(index.0, XdpMode::Driver) {
+            Ok(link) => attachment.xdp = Some(link),
+            Err(error) => attachment.refused = Some(explain(&error)),
+        },
+        (true, None) => {}
+        (false, link) => {
+            attachment.refused = None;
+            if let Some(link) = link {
+                let _ = loaded.xdp()?.detach(link);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn detach(loaded: &mut Loaded, attachment: Attachment) {
+    // The interface may be gone, and its links with it.
+    if let Ok(program) = loaded.tc() {
+        let _ = program.detach(attachment.tc);
+    }
+    if let (Some(link), Ok(program)) = (attachment.xdp, loaded.xdp()) {
+        let _ = program.detach(link);
+    }
+}
+
+/// One line of why, down to the kernel's own answer.
+fn explain(error: &ProgramError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! Expiry: one walk through the tables now and then, never a timer per flow.
+//!
+//! A flow ends when both of its directions have been idle for the time its state allows. A mapping ends when no flow uses it and it has
+//! been idle itself (RFC 4787 REQ-5; RFC 5508 REQ-2; RFC 5382 REQ-5). Between reading an entry and removing it a packet may come: it is
+//! looked at once more, and what slips through the remaining microsecond opens a flow anew on the same mapping.
+
+use std::collections::{HashMap, HashSet};
+
+use gateway_ebpf::abi::{Abi, Family, Flow, FlowFlags, FlowKey, FlowState, Ipv4, Mapping, MappingKey, Port, Protocol, SetKey, Tick, V4};
+
+use super::error::DatapathError;
+use super::maps::{FamilyMaps, Maps, Table};
+use crate::model::Timeouts;
+
+/// What one sweep saw and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Flows alive, both directions counted once.
+    pub flows: u64,
+    /// Of these, half-open ones.
+    pub half_open: u64,
+    /// Flows ended by this sweep.
+    pub ended: u64,
+    /// Mappings alive.
+    pub mappings: u64,
+    /// Packets and bytes of the flows alive.
+    pub live: Traffic,
+    /// Packets and bytes of the flows ended.
+    pub gone: Traffic,
+}
+
+/// Packets and bytes, both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets; a GSO packet counts once.
+    pub packets: u64,
+    /// Bytes from the IP header on.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    fn add<F: Family>(&mut self, flow: &Flow<F>) {
+        self.packets += flow.packets;
+        self.bytes += flow.bytes;
+    }
+}
+
+/// How long a flow of that protocol and state may be idle, in ticks.
+#[must_use]
+pub fn allowance(timeouts: &Timeouts, protocol: Protocol, state: FlowState) -> u32 {
+    let duration = match protocol {
+        Protocol::TCP => match state {
+            FlowState::OPENING | FlowState::ANSWERED => timeouts.tcp_opening,
+            FlowState::ESTABLISHED => timeouts.tcp_established,
+            _ => timeouts.tcp_closing,
+        },
+        Protocol::UDP => timeouts.udp,
+        _ => timeouts.icmp,
+    };
+    Tick::ceil_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2_000_000))
+}
+
+/// Sweeps every table.
+///
+/// # Errors
+/// A table cannot be read.
+pub fn sweep(maps: &mut Maps, now: Tick, timeouts: &Timeouts) -> Result<Swept, DatapathError> {
+    let mut swept = Swept::default();
+    let mut idle = idle_mappings(&maps.mappings, now, timeouts, &mut swept)?;
+    let mut hosts = HashMap::new();
+    sweep_table::<V4>(&mut maps.v4.flows, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    let established = swept.flows;
+    sweep_table::<V4>(&mut maps.v4.half_open, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    let mut half_open = swept.flows - established;
+    write_hosts(&mut maps.v4, &hosts)?;
+
+    let mut hosts = HashMap::new();
+    sweep_table(&mut maps.v6.flows, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
+    let before = swept.flows;
+    sweep_table(&mut maps.v6.half_open, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
+    half_open += swept.flows - before;
+    write_hosts(&mut maps.v6, &hosts)?;
+
+    swept.half_open = half_open;
+    for (key, mapping) in idle.unused() {
+        maps.mappings.remove(key);
+        maps.endpoints.remove(gateway_ebpf::abi::EndpointKey {
+            address: key.external,
+            port: mapping.external_port,
+            protocol: key.protocol,
+            zero: 0,
+        });
+        swept.mappings = swept.mappings.saturating_sub(1);
+    }
+    Ok(swept)
+}
+
+/// Mappings that may end, unless a flow uses them.
+#[derive(Default)]
+struct Idle {
+    mappings: HashMap<MappingKey<V4>, Mapping>,
+    used: HashSet<(Ipv4, Port, Ipv4, Protocol)>,
+    wanted: HashSet<(Ipv4, Port, Ipv4, Protocol)>,
+}
+
+impl Idle {
+    fn keep(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) {
+        let endpoint = if flow.flags.has(FlowFlags::SOURCE_NAT) {
+            (key.source, key.source_port, flow.source, key.link().protocol())
+        } else {
+            // Inbound through an open mapping: the original direction's destination is the mapping's external endpoint.
+            (flow.destination, flow.destination_port, key.destination, key.link().protocol())
+        };
+        if self.wanted.contains(&endpoint) {
+            self.used.insert(endpoint);
+        }
+    }
+
+    fn unused(self) -> impl Iterator<Item = (MappingKey<V4>, Mapping)> {
+        let used = self.used;
+        self.mappings.into_iter().filter(move |(key, _)| !used.contains(&(key.internal, key.internal_port, key.external, key.protocol)))
+    }
+}
+
+fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, now: Tick, timeouts: &Timeouts, swept: &mut Swept) -> Result<Idle, DatapathError> {
+    let mut idle = Idle::default();
+    table.for_each(|key, mapping| {
+        swept.mappings += 1;
+        // A mapping without flows has nothing established: the closing time is TCP's.
+        if now.since(mapping.last_used) > allowance(timeouts, key.protocol, FlowState::CLOSED) {
+            idle.wanted.insert((key.internal, key.internal_port, key.external, key.protocol));
+            idle.mappings.insert(key, mapping);
+        }
+    })?;
+    Ok(idle)
+}
+
+fn sweep_table<F: Family>(
+    table: &mut Table<FlowKey<F>, Flow<F>>,
+    now: Tick,
+    timeouts: &Timeouts,
+    swept: &mut Swept,
+    hosts: &mut HashMap<F::Address, u32>,
+    mut alive: impl FnMut(&FlowKey<F>, &Flow<F>),
+) -> Result<(), DatapathError>
+where
+    FlowKey<F>: Abi,
+    Flow<F>: Abi,
+{
+    let mut expired = Vec::new();
+    let has_expired = |key: &FlowKey<F>, flow: &Flow<F>| now.since(flow.last_seen) > allowance(timeouts, key.link().protocol(), flow.state);
+    let mut entries = 0u64;
+    table.for_each(|key, flow| {
+        let original = flow.flags.has(FlowFlags::ORIGINAL);
+        entries += u64::from(original);
+        if has_expired(&key, &flow) {
+            // Looked at after the walk: most are alive by their other direction only while one side is silent.
+            expired.push((key, flow));
+            return;
+        }
+        swept.live.add(&flow);
+        if original {
+            *hosts.entry(key.source).or_insert(0) += 1;
+            alive(&key, &flow);
+        }
+    })?;
+    swept.flows += entries;
+    for (key, seen) in expired {
+        let original = seen.flags.has(FlowFlags::ORIGINAL);
+        let peer_key = key.reply(&seen);
+        let peer = table.get(peer_key);
+        let other_lives = peer.as_ref().is_some_and(|peer| !has_expired(&peer_key, peer));
+        let refreshed = table.get(key).is_some_and(|entry| !has_expired(&key, &entry));
+        if other_lives || refreshed {
+            swept.live.add(&seen);
+            if original {
+                *hosts.entry(key.source).or_insert(0) += 1;
+                alive(&key, &seen);
+            }
+            continue;
+        }
+        // Each direction counts for itself; the other one is in the list too, or already gone.
+        swept.gone.add(&seen);
+        if original {
+            swept.ended += 1;
+            swept.flows -= 1;
+        }
+        table.remove(key);
+    }
+    Ok(())
+}
+
+/// Tells the programs how many flows each host has ended: what it opened less what it holds. Counted anew every time, so that an
+/// increment lost between two CPUs does not stay.
+fn write_hosts<F: Family>(maps: &mut FamilyMaps<F>, held: &HashMap<F::Address, u32>) -> Result<(), DatapathError>
+where
+    FlowKey<F>: Abi,
+    Flow<F>: Abi,
+    SetKey<F>: Abi,
+{
+    let mut opened = Vec::new();
+    maps.hosts.for_each(|host, count| opened.push((host, count)))?;
+    for (host, opened) in opened {
+        match held.get(&host) {
+            Some(held) => {
+                let ended = opened.wrapping_sub(*held);
+                if maps.hosts_ended.get(host) != Some(ended) {
+                    maps.hosts_ended.set(host, ended)?;
+                }
+            }
+            None => {
+                maps.hosts.remove(host);
+                maps.hosts_ended.remove(host);
+            }
+        }
+    }
+    Ok(())
+}

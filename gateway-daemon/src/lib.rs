@@ -4,3 +4,6 @@
 
 pub mod inventory;
 pub mod model;
+pub mod netlink;
+pub mod nftables;
+pub mod sysctl;

@@ -195,6 +195,7 @@ async fn resolve() -> Result<Option<(u16, u32)>, NetlinkError> {
             _ => {}
         }
     }
+    eprintln!("DEBUG {family:?} {group:?}");
     Ok(family.zip(group))
 }
 

@@ -1,5 +1,7 @@
 //! Keeps the inventory current: subscribe first, then snapshot, then follow; a snapshot again after an overrun.
 
+use std::collections::BTreeMap;
+
 use futures_util::{FutureExt, StreamExt};
 use rtnetlink::Handle;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
@@ -11,8 +13,8 @@ use rtnetlink::packet_route::neighbour::NeighbourMessage;
 use super::NetlinkError;
 use super::connection::{self, Events, Task};
 use super::state::{Snapshot, State};
-use super::xdp_features::XdpWatch;
-use crate::inventory::Inventory;
+use super::xdp_features::{Report, XdpWatch};
+use crate::inventory::{IfIndex, Inventory, XdpFeatures};
 
 /// The rtnetlink event socket.
 struct RouteEvents {
@@ -116,6 +118,9 @@ impl Observer {
             Some(NetlinkPayload::InnerMessage(message)) => self.state.follow(&message),
             Some(NetlinkPayload::Overrun(_)) => {
                 tracing::debug!("netlink announced faster than it was read; reading everything again");
+                // With a new socket: the kernel silently drops all that comes for this one until its queue is read empty
+                // (NETLINK_S_CONGESTED in net/netlink/af_netlink.c), and what happens after the dump would be among that.
+                self.route = None;
                 self.resync = true;
             }
             Some(_) => {}
@@ -127,16 +132,15 @@ impl Observer {
         }
     }
 
-    fn follow_xdp(&mut self, report: Option<super::xdp_features::Report>) {
-        use super::xdp_features::Report;
+    fn follow_xdp(&mut self, report: Option<Report>) {
         match report {
             Some(Report::Features(index, features)) => self.state.put_xdp(index, Some(features)),
             Some(Report::Gone(index)) => self.state.put_xdp(index, None),
             Some(Report::Other) => {}
-            Some(Report::Overrun) => self.resync_xdp = true,
-            None => {
+            // As for routes: only a new socket is sure to hear what comes next.
+            Some(Report::Overrun) | None => {
                 self.xdp = None;
-                self.resync = true;
+                self.resync_xdp = true;
             }
         }
     }
@@ -164,10 +168,10 @@ impl Observer {
             self.resync_xdp = false;
         }
         if self.resync_xdp {
-            let features = match &self.xdp {
-                Some(xdp) => Some(xdp.all().await?),
-                None => None,
-            };
+            if self.xdp.is_none() {
+                self.xdp = XdpWatch::open().await?;
+            }
+            let features = self.xdp_features().await?;
             self.state.replace_xdp(features);
             self.resync_xdp = false;
         }
@@ -191,10 +195,14 @@ impl Observer {
             links: connection::dump(&self.handle, "list the links", links).await?,
             addresses: self.addresses().await?,
             neighbours: connection::dump(&self.handle, "list the neighbours", neighbours).await?,
-            xdp: match &self.xdp {
-                Some(xdp) => Some(xdp.all().await?),
-                None => None,
-            },
+            xdp: self.xdp_features().await?,
         })
+    }
+
+    async fn xdp_features(&self) -> Result<Option<BTreeMap<IfIndex, XdpFeatures>>, NetlinkError> {
+        match &self.xdp {
+            Some(xdp) => xdp.all().await.map(Some),
+            None => Ok(None),
+        }
     }
 }

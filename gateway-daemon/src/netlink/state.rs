@@ -64,10 +64,8 @@ impl State {
                 }
             }
             RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => self.addresses_stale = true,
-            RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) => {
-                if is_route(message) {
-                    self.route_changed();
-                }
+            RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) if is_route(message) => {
+                self.route_changed();
             }
             RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => self.route_changed(),
             RouteNetlinkMessage::NewNeighbour(message) => {

@@ -145,7 +145,9 @@ impl XdpWatch {
         let mut request = GenlMessage::from_payload(Netdev { command: NETDEV_CMD_DEV_GET, index: None, features: None });
         request.set_resolved_family_id(self.family);
         let mut message = NetlinkMessage::from(request);
-        message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        // The family's answers lack NLM_F_MULTI (genlmsg_iput in net/core/netdev-genl.c): without an acknowledgement asked for, the first
+        // of them would count as the whole.
+        message.header.flags = NLM_F_REQUEST | NLM_F_DUMP | NLM_F_ACK;
         let mut answers = self.handle.request(message, SocketAddr::new(0, 0)).map_err(|_| NetlinkError::Closed { action })?;
         let mut all = BTreeMap::new();
         while let Some(answer) = answers.next().await {
@@ -195,7 +197,6 @@ async fn resolve() -> Result<Option<(u16, u32)>, NetlinkError> {
             _ => {}
         }
     }
-    eprintln!("DEBUG {family:?} {group:?}");
     Ok(family.zip(group))
 }
 

@@ -101,6 +101,7 @@ fn everything_routed() -> String {
 fn routes_are_exactly_those_wanted_and_foreign_ones_stay() {
     run("routes_are_exactly_those_wanted_and_foreign_ones_stay", || async {
         sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad");
+        sh("echo 1 > /proc/sys/net/ipv4/conf/eth9/forwarding");
         sh("ip route add 10.8.0.0/16 via 10.0.0.8; ip rule add from 10.77.0.0/16 table 20000");
         let observer = Observer::start().await.unwrap();
         let handle = observer.handle();

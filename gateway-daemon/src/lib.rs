@@ -2,8 +2,11 @@
 //!
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
+pub mod cli;
+pub mod datapath;
 pub mod inventory;
 pub mod model;
 pub mod netlink;
 pub mod nftables;
+pub mod policy;
 pub mod sysctl;

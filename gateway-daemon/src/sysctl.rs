@@ -171,7 +171,10 @@ pub fn forward(saved: &mut Saved, interface: &InterfaceName, validation: SourceV
     let rp_filter = conf("ipv4", interface, "rp_filter");
     // The kernel checks sources of punted packets again. Strict agrees with our own strict check; but where the policy allows asymmetric
     // routing it would swallow them. Loose is the least that can be had, as the larger of `all` and the interface's value counts.
-    if validation != SourceValidation::Strict && read(&rp_filter)?.is_some_and(|value| value != "2") && effective_rp_filter(&rp_filter)? == 1 {
+    if validation != SourceValidation::Strict
+        && read(&rp_filter)?.is_some_and(|value| value != "2")
+        && effective_rp_filter(&rp_filter)? == 1
+    {
         saved.set(&rp_filter, "2")?;
     }
     forward_ipv6(saved, interface)

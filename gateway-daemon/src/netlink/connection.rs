@@ -100,12 +100,7 @@ pub(super) async fn dump(
 }
 
 /// Asks for one change and waits until the kernel made or refused it; `flags` are added to `NLM_F_REQUEST | NLM_F_ACK`.
-pub(super) async fn change(
-    handle: &Handle,
-    action: &'static str,
-    request: RouteNetlinkMessage,
-    flags: u16,
-) -> Result<(), NetlinkError> {
+pub(super) async fn change(handle: &Handle, action: &'static str, request: RouteNetlinkMessage, flags: u16) -> Result<(), NetlinkError> {
     let mut message = NetlinkMessage::from(request);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     let mut answers = handle.clone().request(message).map_err(|_| NetlinkError::Closed { action })?;

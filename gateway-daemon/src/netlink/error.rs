@@ -8,7 +8,9 @@ use rtnetlink::packet_core::ErrorMessage;
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
     /// The socket could not be opened or joined to its multicast groups.
-    #[error("cannot open a {protocol} netlink socket: {source}; is the daemon allowed to (CAP_NET_ADMIN) and has it file descriptors left?")]
+    #[error(
+        "cannot open a {protocol} netlink socket: {source}; is the daemon allowed to (CAP_NET_ADMIN) and has it file descriptors left?"
+    )]
     Open {
         /// The netlink protocol.
         protocol: &'static str,

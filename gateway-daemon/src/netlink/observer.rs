@@ -39,14 +39,8 @@ impl Observer {
     /// # Errors
     /// When the sockets cannot be opened or the kernel refuses a list.
     pub async fn start() -> Result<Self, NetlinkError> {
-        let mut observer = Self {
-            state: State::default(),
-            handle: connection::open_requests()?,
-            route: None,
-            xdp: None,
-            resync: true,
-            resync_xdp: false,
-        };
+        let mut observer =
+            Self { state: State::default(), handle: connection::open_requests()?, route: None, xdp: None, resync: true, resync_xdp: false };
         observer.synchronise().await?;
         observer.state.take_changed();
         Ok(observer)

@@ -127,7 +127,11 @@ fn drop() -> Statement<'static> {
 
 fn log_statement(rule: &FirewallRule) -> Statement<'static> {
     let prefix = format!("gateway {}: ", rule.name.0);
-    Statement::Log(Some(Log { prefix: Some(cut(&prefix, LOG_PREFIX_BYTES).to_owned().into()), level: Some(LogLevel::Info), ..Log::new(None) }))
+    Statement::Log(Some(Log {
+        prefix: Some(cut(&prefix, LOG_PREFIX_BYTES).to_owned().into()),
+        level: Some(LogLevel::Info),
+        ..Log::new(None)
+    }))
 }
 
 /// nft knows rates per second, minute, hour and day: the shortest of them that says the rate exactly.
@@ -138,7 +142,14 @@ fn limit(rate: Rate) -> Statement<'static> {
     let exact = UNITS.into_iter().find(|(milliseconds, _)| in_unit(*milliseconds) % per_ms == 0);
     let (milliseconds, unit) = exact.unwrap_or(UNITS[3]);
     let count = u32::try_from(in_unit(milliseconds).div_ceil(per_ms).max(1)).unwrap_or(u32::MAX);
-    Statement::Limit(Limit { rate: count, rate_unit: None, per: Some(unit.into()), burst: Some(rate.count.max(1)), burst_unit: None, inv: None })
+    Statement::Limit(Limit {
+        rate: count,
+        rate_unit: None,
+        per: Some(unit.into()),
+        burst: Some(rate.count.max(1)),
+        burst_unit: None,
+        inv: None,
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,11 @@ use super::GuardError;
 
 /// Carries out `commands` in one transaction.
 pub(super) async fn run(action: &'static str, table: &str, commands: &Nftables<'_>) -> Result<(), GuardError> {
-    let json = serde_json::to_vec(commands).map_err(|error| GuardError::Refused { action, table: table.to_owned(), message: error.to_string() })?;
+    let json = serde_json::to_vec(commands).map_err(|error| GuardError::Refused {
+        action,
+        table: table.to_owned(),
+        message: error.to_string(),
+    })?;
     let output = nft(&["-j", "-f", "-"], &json).await?;
     if output.status.success() { Ok(()) } else { Err(refused(action, table, &output)) }
 }

@@ -28,15 +28,19 @@ async fn undo(observer: &Observer, applied: &mut Applied) {
 #[test]
 fn addresses_are_put_back_and_only_ours_are_removed() {
     run("addresses_are_put_back_and_only_ours_are_removed", || async {
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9",
+        );
         let before = sh("ip -br addr show dev eth9");
         let mut observer = Observer::start().await.unwrap();
         let mut applied = Applied::default();
         let wanted = nets(&["10.0.0.1/24", "10.3.0.15/21", "fd03::1/64"]);
         let report = apply::addresses(&observer.handle(), &link(&observer, "eth9"), &wanted, &mut applied).await;
         assert_eq!(report.added, wanted[1..], "{report:?}");
-        let has = |wanted: &'static str| move |seen: &gateway_daemon::inventory::Inventory| {
-            seen.link(&name("eth9")).unwrap().addresses.contains(&wanted.parse().unwrap())
+        let has = |wanted: &'static str| {
+            move |seen: &gateway_daemon::inventory::Inventory| {
+                seen.link(&name("eth9")).unwrap().addresses.contains(&wanted.parse().unwrap())
+            }
         };
         until(&mut observer, "our address", has("10.3.0.15/21")).await;
 
@@ -100,7 +104,9 @@ fn everything_routed() -> String {
 #[test]
 fn routes_are_exactly_those_wanted_and_foreign_ones_stay() {
     run("routes_are_exactly_those_wanted_and_foreign_ones_stay", || async {
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad",
+        );
         sh("echo 1 > /proc/sys/net/ipv4/conf/eth9/forwarding");
         sh("ip route add 10.8.0.0/16 via 10.0.0.8; ip rule add from 10.77.0.0/16 table 20000");
         let observer = Observer::start().await.unwrap();
@@ -170,7 +176,9 @@ fn the_kernel_keeps_next_hops_resolved() {
         }
         // Nobody sends a packet to them.
         for address in ["10.0.0.2", "fd00::2"] {
-            let resolved = format!("for i in $(seq 100); do ip neigh show {address} | grep -q 'lladdr.*managed.*REACHABLE' && exit; sleep 0.1; done; ip neigh; false");
+            let resolved = format!(
+                "for i in $(seq 100); do ip neigh show {address} | grep -q 'lladdr.*managed.*REACHABLE' && exit; sleep 0.1; done; ip neigh; false"
+            );
             sh(&resolved);
         }
         assert!(sh("ip neigh show 10.0.0.3").contains("PERMANENT"));

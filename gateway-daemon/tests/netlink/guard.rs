@@ -59,7 +59,9 @@ fn without_the_datapath_nothing_is_forwarded() {
         let ipv6 = sysctl::forward(&mut saved, &name("zone.a"), SourceValidation::Strict).unwrap().ipv6;
         sysctl::forward(&mut saved, &name("zone.b"), SourceValidation::Strict).unwrap();
         // Somebody's accept rules and somebody's table.
-        sh("nft add table inet other; nft add chain inet other f { type filter hook forward priority 0\\; }; nft add rule inet other f accept");
+        sh(
+            "nft add table inet other; nft add chain inet other f { type filter hook forward priority 0\\; }; nft add rule inet other f accept",
+        );
         let foreign = sh("nft list table inet other");
         assert_eq!(pings(&a), (true, ipv6));
 

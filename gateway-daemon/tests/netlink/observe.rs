@@ -51,7 +51,9 @@ fn leaving_a_bridge_is_not_leaving_the_machine() {
 #[test]
 fn addresses_keep_the_kernels_order() {
     run("addresses_keep_the_kernels_order", || async {
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9",
+        );
         let mut observer = Observer::start().await.unwrap();
         sh("ip addr add 10.0.0.2/24 dev eth9; ip addr add 192.0.2.1 peer 192.0.2.9/32 dev eth9");
         until(&mut observer, "three addresses", |seen| seen.link(&name("eth9")).unwrap().addresses.len() >= 3).await;
@@ -64,14 +66,17 @@ fn addresses_keep_the_kernels_order() {
 
         // The kernel promotes the secondary one.
         sh("echo 1 > /proc/sys/net/ipv4/conf/eth9/promote_secondaries; ip addr del 10.0.0.1/24 dev eth9");
-        until(&mut observer, "the promoted address", |seen| seen.link(&name("eth9")).unwrap().primary_v4() == "10.0.0.2".parse().ok()).await;
+        until(&mut observer, "the promoted address", |seen| seen.link(&name("eth9")).unwrap().primary_v4() == "10.0.0.2".parse().ok())
+            .await;
     });
 }
 
 #[test]
 fn routes_and_rules_of_any_table_and_family_are_routing_changes() {
     run("routes_and_rules_of_any_table_and_family_are_routing_changes", || async {
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad",
+        );
         let mut observer = Observer::start().await.unwrap();
         for command in [
             "ip route add 10.9.0.0/16 via 10.0.0.2",
@@ -93,7 +98,9 @@ fn routes_and_rules_of_any_table_and_family_are_routing_changes() {
 #[test]
 fn only_a_neighbours_address_matters_not_its_state() {
     run("only_a_neighbours_address_matters_not_its_state", || async {
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad",
+        );
         let mut observer = Observer::start().await.unwrap();
         for ip in ["10.0.0.2", "fd00::2"] {
             let set = |mac: &str, state: &str| format!("ip neigh replace {ip} lladdr 02:00:00:00:00:{mac} dev eth9 nud {state}");
@@ -124,8 +131,10 @@ fn xdp_abilities_of_a_veth_follow_its_peer() {
             return;
         };
         assert!(xdp.native && !xdp.transmit, "{xdp:?}");
-        let transmit = |wanted| move |seen: &gateway_daemon::inventory::Inventory| {
-            seen.link(&name("ours")).and_then(|link| link.xdp).is_some_and(|xdp| xdp.transmit == wanted)
+        let transmit = |wanted| {
+            move |seen: &gateway_daemon::inventory::Inventory| {
+                seen.link(&name("ours")).and_then(|link| link.xdp).is_some_and(|xdp| xdp.transmit == wanted)
+            }
         };
         peer.sh("ethtool -K theirs gro on");
         until(&mut observer, "that redirecting became possible", transmit(true)).await;
@@ -137,7 +146,9 @@ fn xdp_abilities_of_a_veth_follow_its_peer() {
 #[test]
 fn nothing_is_missed_after_an_overrun() {
     run("nothing_is_missed_after_an_overrun", || async {
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip link add gone type bridge");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip link add gone type bridge",
+        );
         let mut observer = Observer::start().await.unwrap();
         // This blocks the runtime, so that nobody reads the socket: it overflows, and what comes then is lost.
         let routes = r#"{ printf "route add unreachable 11.%d.%d.0/24\n", $1 / 256, $1 % 256 }"#;
@@ -158,7 +169,9 @@ fn nothing_is_missed_after_an_overrun() {
 fn a_cancelled_wait_loses_nothing() {
     run("a_cancelled_wait_loses_nothing", || async {
         let mut observer = Observer::start().await.unwrap();
-        sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9");
+        sh(
+            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9",
+        );
         // Each wait is cancelled at its first or second pause.
         for _ in 0..200 {
             tokio::select! {

@@ -6,7 +6,9 @@ use gateway_daemon::sysctl::{self, KernelPath, Saved};
 use crate::namespace::{name, run, sh, two_hosts};
 
 fn everything_set() -> String {
-    sh("cd /proc/sys/net; grep -r . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/ip_local_port_range 2>/dev/null | grep -v stable_secret | sort")
+    sh(
+        "cd /proc/sys/net; grep -r . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/ip_local_port_range 2>/dev/null | grep -v stable_secret | sort",
+    )
 }
 
 #[test]
@@ -22,7 +24,9 @@ fn every_value_is_given_back_after_a_crash_too() {
             sysctl::forward(&mut saved, &name("missing"), SourceValidation::Strict).unwrap();
             sysctl::local_ports(&mut saved, sysctl::LOCAL_PORTS).unwrap();
         }
-        let v4 = sh("cd /proc/sys/net/ipv4; cat conf/eth0.5/forwarding conf/eth0.5/send_redirects conf/eth0.5/rp_filter ip_local_port_range ip_forward");
+        let v4 = sh(
+            "cd /proc/sys/net/ipv4; cat conf/eth0.5/forwarding conf/eth0.5/send_redirects conf/eth0.5/rp_filter ip_local_port_range ip_forward",
+        );
         assert_eq!(v4, "1\n0\n2\n61000\t65535\n0\n");
         let v6 = sh("cd /proc/sys/net/ipv6/conf; cat eth0.5/forwarding eth0.5/accept_ra other/accept_ra other/forwarding all/forwarding");
         assert_eq!(v6, "1\n2\n1\n0\n0\n", "and other interfaces stay as they were");

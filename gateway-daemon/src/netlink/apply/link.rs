@@ -133,12 +133,7 @@ async fn set_up(handle: &Handle, link: &Link, up: bool) -> Result<(), ApplyError
     .map_err(|source| ApplyError::SetUp { link: link.name.clone(), up, source })
 }
 
-async fn set_link(
-    handle: &Handle,
-    action: &'static str,
-    index: IfIndex,
-    edit: impl FnOnce(&mut LinkMessage),
-) -> Result<(), NetlinkError> {
+async fn set_link(handle: &Handle, action: &'static str, index: IfIndex, edit: impl FnOnce(&mut LinkMessage)) -> Result<(), NetlinkError> {
     let mut message = LinkMessage::default();
     message.header.index = index.0;
     edit(&mut message);

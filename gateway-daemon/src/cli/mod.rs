@@ -1,0 +1,3 @@
+//! What people type: one module per subcommand of `gateway`.
+
+pub mod check;

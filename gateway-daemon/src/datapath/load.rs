@@ -1,0 +1,109 @@
+//! From the object to loaded programs and typed maps.
+
+use aya::programs::{ProgramFd, SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader};
+
+use super::error::DatapathError;
+use super::maps::Maps;
+use super::raw::OBJECT;
+
+/// How large the tables are, in flows. Each flow has two entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Established flows per family.
+    pub flows: u32,
+}
+
+impl Capacity {
+    /// Half-open flows: an eighth, and not so few that a page's worth of parallel connections fills them.
+    #[must_use]
+    pub const fn half_open(self) -> u32 {
+        let eighth = self.flows / 8;
+        if eighth < 1024 { 1024 } else { eighth }
+    }
+}
+
+/// Loaded programs and their maps. Dropping it detaches and frees everything.
+pub struct Loaded {
+    ebpf: Ebpf,
+    /// The maps.
+    pub maps: Maps,
+    /// The table through which the tc program reaches its slow paths; held, because the kernel empties it when its last holder is gone.
+    _slow_paths: aya::maps::ProgramArray<aya::maps::MapData>,
+}
+
+/// The program of XDP.
+pub const XDP: &str = "gateway_xdp";
+/// The program of tc, and its slow paths in the order of their table.
+pub const TC: [&str; 3] = ["gateway_tc", "gateway_tc_v4", "gateway_tc_v6"];
+
+impl Loaded {
+    /// Loads and verifies every program. `fixed_now`: nanoseconds in place of the clock, for tests; 0 for the clock.
+    ///
+    /// # Errors
+    /// The kernel refuses the object.
+    pub fn new(capacity: Capacity, fixed_now: u64) -> Result<Self, DatapathError> {
+        let flows = capacity.flows.saturating_mul(2);
+        let half_open = capacity.half_open().saturating_mul(2);
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("FLOWS_V4", flows)
+            .map_max_entries("FLOWS_V6", flows)
+            .map_max_entries("HALF_OPEN_V4", half_open)
+            .map_max_entries("HALF_OPEN_V6", half_open)
+            .map_max_entries("MAPPINGS_V4", capacity.flows)
+            .map_max_entries("ENDPOINTS_V4", capacity.flows)
+            .override_global("FIXED_NOW", &fixed_now, true)
+            .load(OBJECT)?;
+        for name in TC {
+            classifier(&mut ebpf, name)?.load().map_err(|source| refused(name, source))?;
+        }
+        let mut slow_paths: aya::maps::ProgramArray<_> =
+            ebpf.take_map("SLOW_PATHS").ok_or(DatapathError::Object { what: "SLOW_PATHS" })?.try_into()?;
+        for (index, name) in (0..).zip(&TC[1..]) {
+            let fd: &ProgramFd = classifier(&mut ebpf, name)?.fd().map_err(|source| refused(name, source))?;
+            let fd = fd.try_clone().map_err(|source| DatapathError::Walk { source })?;
+            slow_paths.set(index, &fd, 0)?;
+        }
+        xdp(&mut ebpf)?.load().map_err(|source| refused(XDP, source))?;
+        let maps = Maps::take(&mut ebpf)?;
+        Ok(Self { ebpf, maps, _slow_paths: slow_paths })
+    }
+
+    /// The tc program that is attached.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn tc(&mut self) -> Result<&mut SchedClassifier, DatapathError> {
+        classifier(&mut self.ebpf, TC[0])
+    }
+
+    /// The tc program of that name.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn classifier(&mut self, name: &'static str) -> Result<&mut SchedClassifier, DatapathError> {
+        classifier(&mut self.ebpf, name)
+    }
+
+    /// The XDP program.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn xdp(&mut self) -> Result<&mut Xdp, DatapathError> {
+        xdp(&mut self.ebpf)
+    }
+}
+
+fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, DatapathError> {
+    let program = ebpf.program_mut(name).ok_or(DatapathError::Object { what: name })?;
+    program.try_into().map_err(|source| refused(name, source))
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
+    let program = ebpf.program_mut(XDP).ok_or(DatapathError::Object { what: XDP })?;
+    program.try_into().map_err(|source| refused(XDP, source))
+}
+
+fn refused(what: &str, source: aya::programs::ProgramError) -> DatapathError {
+    DatapathError::Program { what: format!("the program {what}"), source }
+}

@@ -1,0 +1,95 @@
+//! What the datapath's tables hold.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use ipnet::IpNet;
+
+use super::address::Sets;
+use super::error::LimitError;
+use super::findings::Findings;
+use crate::model::{AddressMatch, Firewall, Nat, Translate};
+
+/// Entries of a rule list: the scan for a first packet is bounded by it.
+const RULES: usize = 1024;
+/// Sets have one-byte ids.
+const ADDRESS_SETS: usize = 256;
+/// Prefixes in the trie of each family.
+const PREFIXES: usize = 16_384;
+/// Addresses in the pool table.
+const POOL_ADDRESSES: u64 = 1024;
+
+/// Reports each limit at the header of the list that goes beyond it.
+pub(super) fn limits(nat: &Nat, firewall: &Firewall, sets: &Sets, places: &Places, findings: &mut Findings) {
+    // One entry per rule and range of ports: a rule without ports is one.
+    let entries = |ports: usize| ports.max(1);
+    let counted = [
+        ("nat.source", nat.source.iter().map(|r| entries(r.ports.len())).sum(), &places.source_nat),
+        ("nat.destination", nat.destination.len(), &places.destination_nat),
+        ("firewall.rules", firewall.rules.iter().map(|r| entries(r.ports.len())).sum(), &places.firewall),
+    ];
+    for (list, count, place) in counted {
+        if count > RULES {
+            findings.add(place.clone(), LimitError::Rules(list, count, RULES));
+        }
+    }
+    pools(nat, places, findings);
+    address_sets(nat, firewall, sets, places, findings);
+}
+
+/// Headers of the lists.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    pub source_nat: Range<usize>,
+    pub destination_nat: Range<usize>,
+    pub firewall: Range<usize>,
+    pub sets: Range<usize>,
+}
+
+fn pools(nat: &Nat, places: &Places, findings: &mut Findings) {
+    let mut total: u64 = 0;
+    for rule in &nat.source {
+        if let Translate::Pool { addresses, .. } = &rule.translate {
+            let size = |r: &crate::model::PoolRange| u64::from(u32::from(r.last) - u32::from(r.first)) + 1;
+            total += addresses.iter().map(size).sum::<u64>();
+        }
+    }
+    if total > POOL_ADDRESSES {
+        findings.add(places.source_nat.clone(), LimitError::PoolAddresses(total, POOL_ADDRESSES));
+    }
+}
+
+fn address_sets(nat: &Nat, firewall: &Firewall, sets: &Sets, places: &Places, findings: &mut Findings) {
+    let mut matches: Vec<&AddressMatch> = Vec::new();
+    for rule in &nat.source {
+        matches.extend([&rule.source, &rule.destination]);
+    }
+    matches.extend(nat.destination.iter().map(|rule| &rule.source));
+    for rule in &firewall.rules {
+        matches.extend([&rule.source, &rule.destination]);
+    }
+    let named: HashSet<usize> = matches.iter().flat_map(|m| &m.sets).map(|set| set.0).collect();
+    let inline: HashSet<Vec<IpNet>> = matches
+        .iter()
+        .filter(|m| !m.prefixes.is_empty())
+        .map(|m| {
+            let mut prefixes = m.prefixes.clone();
+            prefixes.sort_unstable();
+            prefixes
+        })
+        .collect();
+    // Where there are no named sets, the lists that count stand in rules.
+    let place = if places.sets.is_empty() { &places.firewall } else { &places.sets };
+    let count = named.len() + inline.len();
+    if count > ADDRESS_SETS {
+        findings.add(place.clone(), LimitError::AddressSets(count, ADDRESS_SETS));
+    }
+    let all = || sets.list().iter().flat_map(|set| &set.members).chain(inline.iter().flatten());
+    let ipv4 = all().filter(|net| net.addr().is_ipv4()).count();
+    let ipv6 = all().count() - ipv4;
+    for (family, count) in [("IPv4", ipv4), ("IPv6", ipv6)] {
+        if count > PREFIXES {
+            findings.add(place.clone(), LimitError::Prefixes(family, count, PREFIXES));
+        }
+    }
+}

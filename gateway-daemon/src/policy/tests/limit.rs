@@ -1,0 +1,61 @@
+use std::fmt::Write as _;
+
+use super::{assert_findings, assert_whole};
+
+#[test]
+fn zones() {
+    let zones = |n: usize| (0..n).fold(String::new(), |all, i| all + &format!("z{i} = [\"i{i}\"]\n"));
+    assert_whole(&format!("version = 1\n[zones]\n{}", zones(254)), &[]);
+    assert_whole(&format!("version = 1\n«[zones]»\n{}", zones(255)), &["too-many-zones"]);
+}
+
+#[test]
+fn rules_count_once_per_range_of_ports() {
+    let rules = |n: usize| {
+        (0..n).fold(String::new(), |mut all, i| {
+            let _ = write!(all, "[[firewall.rules]]\nname = \"r{i}\"\naction = \"drop\"\nprotocol = \"tcp\"\n");
+            let _ = writeln!(all, "ports = [{}, {}]", 2 * i + 1, 2 * i + 2);
+            all
+        })
+    };
+    assert_findings(&format!("[firewall]\n{}", rules(512)), &[]);
+    assert_findings(&format!("«[firewall]»\n{}", rules(513)), &["too-many-rules"]);
+}
+
+#[test]
+fn address_sets() {
+    let rules = |n: usize| {
+        (0..n).fold(String::new(), |mut all, i| {
+            let _ = write!(all, "[[firewall.rules]]\nname = \"r{i}\"\naction = \"drop\"\nsource = [\"10.0.{}.{}\"]\n", i / 250, i % 250);
+            all
+        })
+    };
+    assert_findings(&format!("[firewall]\n{}", rules(256)), &[]);
+    assert_findings(&format!("«[firewall]»\n{}", rules(257)), &["too-many-sets"]);
+}
+
+#[test]
+fn prefixes_and_pools() {
+    let members = |n: usize| {
+        let all: Vec<String> = (0..n).map(|i| format!("\"10.{}.{}.0/24\"", i / 256, i % 256)).collect();
+        all.join(",")
+    };
+    assert_findings(&format!("[sets]\na = [{}]\n", members(16_384)), &[]);
+    assert_findings(&format!("«[sets]»\na = [{}]\n", members(16_385)), &["too-many-prefixes"]);
+    let pool = |header: &str, last: &str| format!("{header}\nname = \"r\"\ntranslate = {{ addresses = [\"10.0.0.1-{last}\"] }}\n");
+    assert_findings(&pool("[[nat.source]]", "10.0.4.0"), &[]);
+    assert_findings(&pool("«[[nat.source]]»", "10.0.4.1"), &["pool-too-large"]);
+}
+
+#[test]
+fn sets_in_sets() {
+    let chain = |n: usize| {
+        let mut all = "[sets]\ns0 = [\"10.0.0.0/8\"]\n".to_owned();
+        for i in 1..n {
+            let _ = writeln!(all, "s{i} = [\"@s{}\"]", i - 1);
+        }
+        all
+    };
+    assert_findings(&chain(16), &[]);
+    assert_findings(&format!("{}«s16» = [\"@s15\"]\n", chain(16)), &["set-depth"]);
+}

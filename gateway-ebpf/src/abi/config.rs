@@ -1,0 +1,83 @@
+//! The few words that every decision starts from, and how the two banks of policy tables are laid out.
+
+use super::{Abi, Action, Bank, Generation};
+
+/// Rules per list and bank.
+pub const LIST_LEN: u32 = 1024;
+/// Entries of the rule table: three lists in two banks.
+pub const RULES_LEN: u32 = LIST_LEN * 3 * 2;
+/// Pool addresses per bank.
+pub const POOL_LEN: u32 = 1024;
+
+/// Which list of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleList {
+    /// `[[firewall.rules]]`
+    Firewall = 0,
+    /// `[[nat.source]]`
+    SourceNat = 1,
+    /// `[[nat.destination]]`
+    DestinationNat = 2,
+}
+
+/// Where rule `position` of a list stands in the rule table.
+#[inline(always)]
+#[must_use]
+pub const fn rule_index(bank: Bank, list: RuleList, position: u32) -> u32 {
+    (bank.0 * 3 + list as u32) * LIST_LEN + position
+}
+
+/// The one configuration entry.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The current policy. A flow decided under another is decided again at its next packet.
+    pub policy: Generation,
+    /// The current state of links, addresses, routes and neighbours. Likewise.
+    pub routing: Generation,
+    /// Key of the port hash (RFC 6056 section 3.3.3): without it external ports could be guessed (RFC 6888 REQ-15).
+    pub secret: [u64; 2],
+    /// Flows that one internal host may hold.
+    pub flows_per_host: u32,
+    /// Always zero.
+    pub zero: u32,
+}
+
+/// What a bank of policy tables holds.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BankHeader {
+    /// How many rules each list has, by [`RuleList`].
+    pub lists: [u32; 3],
+    /// What happens where no firewall rule matches.
+    pub default: Action,
+    /// Always zero.
+    pub zero: [u8; 3],
+}
+
+impl BankHeader {
+    /// The length of a list.
+    #[inline(always)]
+    #[must_use]
+    pub const fn len(&self, list: RuleList) -> u32 {
+        match list {
+            RuleList::Firewall => self.lists[0],
+            RuleList::SourceNat => self.lists[1],
+            RuleList::DestinationNat => self.lists[2],
+        }
+    }
+}
+
+impl Abi for Config {}
+impl Abi for BankHeader {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size_of::<Config>(), 32);
+        assert_eq!(size_of::<BankHeader>(), 16);
+    }
+}

@@ -1,0 +1,150 @@
+//! The second seam: every question about the world.
+//!
+//! In the kernel the answers come from BPF maps and helpers, in tests from ordinary collections. References with the lifetime `'m` live
+//! as long as the tables, so that they can be held while flows change.
+
+use crate::abi::{
+    Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, IfIndex, Interface, Ipv4, Mac, Mapping, MappingKey,
+    Protocol, Rule, RuleId, SetBits, Tick,
+};
+use crate::zone::Search;
+
+/// What the hook knows of a packet besides its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// The interface it came from.
+    pub ifindex: IfIndex,
+    /// Coarse monotonic time in nanoseconds.
+    pub now_ns: u64,
+    /// Bytes of payload per segment of a GSO packet; 0 for an ordinary one.
+    pub gso_size: u16,
+    /// A VLAN tag that the driver has already taken off: the whole TCI, 0 for none.
+    pub vlan: u16,
+}
+
+impl Arrival {
+    /// The time as flows keep it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn now(&self) -> Tick {
+        Tick::from_ns(self.now_ns)
+    }
+}
+
+/// Which table a flow stands in. Half-open flows live apart, so that a flood of first packets cannot fill the main one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Flows in which both sides have spoken.
+    Main,
+    /// Flows in which only one has.
+    HalfOpen,
+}
+
+/// How an insertion ended. Nothing that exists is ever overwritten or evicted (RFC 6888 REQ-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// Done.
+    Done,
+    /// The key is there already.
+    Exists,
+    /// No room.
+    Full,
+}
+
+/// A question to the kernel's routing tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteQuery<F: Family> {
+    /// Where the packet comes from, for policy routes.
+    pub source: F::Address,
+    /// Where it is to go.
+    pub destination: F::Address,
+    /// The interface it arrived on.
+    pub arrival: IfIndex,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+/// The answer. A plain structure and not an enum with data, because the kernel fills it in place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteAnswer<F: Family> {
+    /// Egress interface.
+    pub egress: IfIndex,
+    /// MTU towards the destination, in bytes.
+    pub mtu: u16,
+    /// The next hop's MAC, when resolved.
+    pub next_mac: Mac,
+    /// The egress interface's MAC, when resolved.
+    pub own_mac: Mac,
+    /// The next hop's address.
+    pub gateway: F::Address,
+}
+
+/// What kind of answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Forward; both MACs are valid.
+    Resolved,
+    /// Forward; the next hop's MAC is not known yet.
+    Unresolved,
+    /// The gateway's own address, or a broadcast address.
+    Local,
+    /// There is no route, or one that says so.
+    Unreachable,
+    /// The kernel may not forward on the arrival interface.
+    ForwardingOff,
+}
+
+/// The world, for one address family.
+pub trait Env<'m, F: Family> {
+    /// The configuration; `None` before the daemon has written one.
+    fn config(&self) -> Option<&'m Config>;
+    /// A bank's header.
+    fn bank(&self, bank: Bank) -> Option<&'m BankHeader>;
+    /// An interface that is in a zone.
+    fn interface(&self, index: IfIndex) -> Option<&'m Interface>;
+    /// An entry of the rule table.
+    fn rule(&self, index: u32) -> Option<&'m Rule>;
+    /// An entry of the pool table.
+    fn pool(&self, index: u32) -> Option<Ipv4>;
+    /// Which sets an address is in; `None` when in none.
+    fn sets(&self, bank: Bank, address: F::Address) -> Option<&'m SetBits>;
+
+    /// The memory of a rule search; it has its own place because the kernel's stack has 512 bytes.
+    fn search(&mut self) -> Option<&mut Search>;
+    /// Runs [`Search::step`] for 0, 1, … up to `len`, until it says stop.
+    fn run_search(&mut self, len: u32);
+
+    /// Asks the kernel's routing tables.
+    fn route(&mut self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind;
+
+    /// Finds a flow.
+    fn flow(&mut self, table: Table, key: &FlowKey<F>) -> Option<&mut Flow<F>>;
+    /// Adds a flow.
+    fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert;
+    /// Removes a flow.
+    fn remove_flow(&mut self, table: Table, key: &FlowKey<F>);
+
+    /// Finds a mapping.
+    fn mapping(&mut self, key: &MappingKey<F>) -> Option<&mut Mapping>;
+    /// Adds a mapping.
+    fn insert_mapping(&mut self, key: &MappingKey<F>, mapping: &Mapping) -> Insert;
+    /// Removes a mapping.
+    fn remove_mapping(&mut self, key: &MappingKey<F>);
+    /// Finds whose an external endpoint is.
+    fn endpoint(&self, key: &EndpointKey<F>) -> Option<Endpoint<F>>;
+    /// Claims an external endpoint.
+    fn insert_endpoint(&mut self, key: &EndpointKey<F>, endpoint: &Endpoint<F>) -> Insert;
+    /// Gives an external endpoint back.
+    fn remove_endpoint(&mut self, key: &EndpointKey<F>);
+
+    /// Flows that the host holds now.
+    fn host_flows(&self, host: F::Address) -> u32;
+    /// Counts one more. False when the host table is full.
+    fn count_host(&mut self, host: F::Address) -> bool;
+    /// When the rule's next flow is due, in nanoseconds; see [`crate::zone`].
+    fn rate(&mut self, rule: RuleId) -> Option<&mut u64>;
+    /// Counts a match of a rule.
+    fn count_rule(&mut self, rule: RuleId);
+    /// Reports an event to user space; may be lost under load.
+    fn report(&mut self, event: &Event);
+}

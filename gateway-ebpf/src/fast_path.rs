@@ -1,0 +1,86 @@
+//! What needs no thought: a packet of an established flow whose cached rewrite and next hop are current.
+//!
+//! XDP answers only this, and drops only what is certain to be dropped; everything else it leaves, unmodified, to tc. tc begins with
+//! the same look-up.
+
+use crate::abi::{Config, DropReason, Family, Flow, FlowFlags, FlowState, PassReason, Reason, Tick};
+use crate::decision::Forward;
+use crate::env::{Arrival, Env, Table};
+use crate::packet::{Kind, Packet};
+use crate::wire::{checksum, tcp};
+use crate::{flow, route};
+
+/// Decides an admitted packet as XDP does.
+///
+/// # Errors
+/// XDP leaves it to tc.
+#[inline(always)]
+pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, packet: &Packet<F>, arrival: &Arrival) -> Result<Forward<F>, Reason> {
+    let not_fast = Err(Reason::Pass(PassReason::NotFast));
+    if !packet.kind.is_tracked() || !packet.plain || changes_state(packet) || has_partial_checksum(packet) {
+        return not_fast;
+    }
+    let Some(config) = env.config() else { return not_fast };
+    let Some(flow) = env.flow(Table::Main, &packet.key) else { return not_fast };
+    if !flow.flags.has(FlowFlags::XDP) || !is_usable(flow, packet, config, arrival) {
+        return not_fast;
+    }
+    touch(flow, packet, arrival.now());
+    Ok(Forward::by(flow, F::Address::default()))
+}
+
+/// Whether the cached answer may be used for this packet.
+#[inline(always)]
+#[must_use]
+pub fn is_usable<F: Family>(flow: &Flow<F>, packet: &Packet<F>, config: &Config, arrival: &Arrival) -> bool {
+    flow.state == FlowState::ESTABLISHED
+        && flow::is_current(flow, config)
+        && flow::has_next_hop(flow)
+        && route::check_hop(packet, arrival, flow.mtu, true).is_ok()
+}
+
+/// Counts a packet that will be forwarded.
+#[inline(always)]
+pub fn touch<F: Family>(flow: &mut Flow<F>, packet: &Packet<F>, now: Tick) {
+    flow.last_seen = now;
+    flow.packets = flow.packets.wrapping_add(1);
+    flow.bytes = flow.bytes.wrapping_add(packet.length as u64);
+}
+
+/// SYN, FIN and RST are tc's, and so is an echo request or reply, whose direction must be checked.
+#[inline(always)]
+#[must_use]
+pub fn changes_state<F: Family>(packet: &Packet<F>) -> bool {
+    match packet.kind {
+        Kind::Tcp => packet.tcp_flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0,
+        Kind::Udp => false,
+        _ => true,
+    }
+}
+
+/// A packet from a local stack (veth, virtio) may carry only the pseudo-header's sum, for the device to complete. XDP cannot see the
+/// flag, so a checksum that equals that sum is left to tc. A complete checksum that happens to be equal loses nothing but speed.
+#[inline(always)]
+#[must_use]
+pub fn has_partial_checksum<F: Family>(packet: &Packet<F>) -> bool {
+    use crate::abi::Address;
+    let length = packet.length - (packet.l4 - packet.l3);
+    let sum = checksum::sum(packet.key.source.words())
+        + checksum::sum(packet.key.destination.words())
+        + length.to_be() as u64
+        + (packet.key.link().protocol().0 as u16).to_be() as u64;
+    checksum::fold(sum) == packet.checksum
+}
+
+/// What XDP may drop by itself: the reasons that parsing alone finds. A frame that seems truncated may go on in a second buffer, which
+/// only tc sees.
+///
+/// # Errors
+/// What XDP does with any other packet.
+#[inline(always)]
+pub fn admit_certain<T>(admitted: Result<T, Reason>) -> Result<T, Reason> {
+    match admitted {
+        Err(Reason::Drop(DropReason::Truncated)) => Err(Reason::Pass(PassReason::NotFast)),
+        other => other,
+    }
+}

@@ -1,0 +1,94 @@
+//! Both directions of a flow in their tables.
+
+use crate::abi::{DropReason, Family, Flow, FlowKey, FlowState};
+use crate::env::{Env, Insert, Table};
+
+/// Both directions of one flow: memory for building a flow before anything is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pair<F: Family> {
+    /// Key of the original direction.
+    pub original_key: FlowKey<F>,
+    /// Key of the reply direction.
+    pub reply_key: FlowKey<F>,
+    /// Original direction.
+    pub original: Flow<F>,
+    /// Reply direction.
+    pub reply: Flow<F>,
+}
+
+/// Stores a new flow. All or nothing.
+///
+/// # Errors
+/// The reason to drop the packet.
+#[inline(always)]
+pub fn store_half_open<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &Pair<F>) -> Result<(), DropReason> {
+    // The translated tuple may already be in use in the main table, where the half-open table cannot see it.
+    if env.flow(Table::Main, &pair.reply_key).is_some() {
+        return Err(DropReason::TupleConflict);
+    }
+    insert_both(env, Table::HalfOpen, pair).map_err(|insert| match insert {
+        Insert::Full => DropReason::HalfOpenTableFull,
+        _ => DropReason::TupleConflict,
+    })
+}
+
+/// Moves a flow that has shown to be one from the half-open table to the main table. The pair holds the keys.
+///
+/// # Errors
+/// [`DropReason::FlowTableFull`]: the flow stays half-open, its next packet tries again.
+#[inline(always)]
+pub fn promote<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &mut Pair<F>) -> Result<(), DropReason> {
+    match (copy(env, &pair.original_key), copy(env, &pair.reply_key)) {
+        (Some(original), Some(reply)) => {
+            pair.original = original;
+            pair.reply = reply;
+        }
+        // Another CPU has moved it in between.
+        _ => return Ok(()),
+    }
+    match insert_both(env, Table::Main, pair) {
+        Err(Insert::Full) => return Err(DropReason::FlowTableFull),
+        Ok(()) | Err(_) => {}
+    }
+    env.remove_flow(Table::HalfOpen, &pair.original_key);
+    env.remove_flow(Table::HalfOpen, &pair.reply_key);
+    Ok(())
+}
+
+/// Forgets a flow wherever it stands.
+#[inline(always)]
+pub fn remove_both<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, key: &FlowKey<F>, peer: &FlowKey<F>) {
+    env.remove_flow(table, key);
+    env.remove_flow(table, peer);
+}
+
+/// Writes a state into both directions.
+#[inline(always)]
+pub fn set_state<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, key: &FlowKey<F>, peer: &FlowKey<F>, state: FlowState) {
+    if let Some(flow) = env.flow(table, key) {
+        flow.state = state;
+    }
+    if let Some(flow) = env.flow(table, peer) {
+        flow.state = state;
+    }
+}
+
+#[inline(always)]
+fn copy<'m, F: Family, E: Env<'m, F>>(env: &mut E, key: &FlowKey<F>) -> Option<Flow<F>> {
+    env.flow(Table::HalfOpen, key).map(|flow| *flow)
+}
+
+#[inline(always)]
+fn insert_both<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, pair: &Pair<F>) -> Result<(), Insert> {
+    match env.insert_flow(table, &pair.original_key, &pair.original) {
+        Insert::Done => {}
+        refused => return Err(refused),
+    }
+    match env.insert_flow(table, &pair.reply_key, &pair.reply) {
+        Insert::Done => Ok(()),
+        refused => {
+            env.remove_flow(table, &pair.original_key);
+            Err(refused)
+        }
+    }
+}

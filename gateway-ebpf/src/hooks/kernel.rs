@@ -1,0 +1,207 @@
+//! The world as the kernel shows it: every question of the core, answered from maps and helpers.
+
+use core::marker::PhantomData;
+use core::ops::ControlFlow;
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::cty::c_void;
+use aya_ebpf::helpers::generated::bpf_loop;
+use aya_ebpf::maps::HashMap;
+use gateway_ebpf::abi::{
+    Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping, MappingKey,
+    Rule, RuleId, SetBits,
+};
+use gateway_ebpf::env::{Env, Insert, RouteAnswer, RouteKind, RouteQuery, Table};
+use gateway_ebpf::zone::Search;
+
+use super::fib;
+use super::tables::Tables;
+use crate::maps;
+
+/// `EEXIST` of include/uapi/asm-generic/errno-base.h, as helpers return it.
+const EXISTS: i32 = -17;
+
+/// The kernel, seen by a program of one family.
+pub struct Kernel<F> {
+    context: *mut c_void,
+    family: PhantomData<F>,
+}
+
+impl<F: Tables> Kernel<F> {
+    /// `context` is the program's own.
+    #[inline(always)]
+    pub fn new(context: *mut c_void) -> Self {
+        Self { context, family: PhantomData }
+    }
+}
+
+/// One step of a rule search, called by `bpf_loop`: 1 stops it. The search stands in its per-CPU map, where both sides find it.
+extern "C" fn step<F: Tables>(position: u32, _context: *mut c_void) -> i64 {
+    let Some(search) = search_memory() else { return 1 };
+    let kernel = Kernel::<F>::new(core::ptr::null_mut());
+    match search.step(&kernel, position) {
+        ControlFlow::Continue(()) => 0,
+        ControlFlow::Break(()) => 1,
+    }
+}
+
+#[inline(always)]
+fn search_memory() -> Option<&'static mut Search> {
+    // SAFETY: per CPU, and the program is not interrupted by another instance of itself.
+    maps::SEARCH.get_ptr_mut(0).map(|p| unsafe { &mut *p })
+}
+
+#[inline(always)]
+fn insert<K, V>(map: &HashMap<K, V>, key: &K, value: &V) -> Insert {
+    match map.insert(key, value, BPF_NOEXIST as u64) {
+        Ok(()) => Insert::Done,
+        Err(EXISTS) => Insert::Exists,
+        Err(_) => Insert::Full,
+    }
+}
+
+impl<F: Tables> Env<'static, F> for Kernel<F> {
+    #[inline(always)]
+    fn config(&self) -> Option<&'static Config> {
+        // The daemon's first write makes the generation non-zero.
+        maps::CONFIG.get(0).filter(|config| config.policy.0 != 0)
+    }
+
+    #[inline(always)]
+    fn bank(&self, bank: Bank) -> Option<&'static BankHeader> {
+        maps::BANKS.get(bank.0)
+    }
+
+    #[inline(always)]
+    fn interface(&self, index: IfIndex) -> Option<&'static Interface> {
+        maps::INTERFACES.get(index.0 % INTERFACES_LEN).filter(|interface| interface.index == index)
+    }
+
+    #[inline(always)]
+    fn rule(&self, index: u32) -> Option<&'static Rule> {
+        maps::RULES.get(index)
+    }
+
+    #[inline(always)]
+    fn pool(&self, index: u32) -> Option<Ipv4> {
+        maps::POOL.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn sets(&self, bank: Bank, address: F::Address) -> Option<&'static SetBits> {
+        F::sets(bank, address)
+    }
+
+    #[inline(always)]
+    fn search(&mut self) -> Option<&mut Search> {
+        search_memory()
+    }
+
+    #[inline(always)]
+    fn run_search(&mut self, len: u32) {
+        // SAFETY: the callback has the signature that `bpf_loop` wants, and takes no context.
+        unsafe { bpf_loop(len, step::<F> as *mut c_void, core::ptr::null_mut(), 0) };
+    }
+
+    #[inline(always)]
+    fn route(&mut self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind {
+        fib::look_up(self.context, query, answer)
+    }
+
+    #[inline(always)]
+    fn flow(&mut self, table: Table, key: &FlowKey<F>) -> Option<&mut Flow<F>> {
+        // SAFETY: the entry's memory is preallocated and stays mapped. Removed under our hands it may become another flow's; every entry
+        // is written by whole words, and a rewrite is used only together with the generation that was read with it.
+        F::flows(table).get_ptr_mut(key).map(|p| unsafe { &mut *p })
+    }
+
+    #[inline(always)]
+    fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert {
+        insert(F::flows(table), key, flow)
+    }
+
+    #[inline(always)]
+    fn remove_flow(&mut self, table: Table, key: &FlowKey<F>) {
+        let _ = F::flows(table).remove(key);
+    }
+
+    #[inline(always)]
+    fn mapping(&mut self, key: &MappingKey<F>) -> Option<&mut Mapping> {
+        // SAFETY: as for flows.
+        F::mappings()?.get_ptr_mut(key).map(|p| unsafe { &mut *p })
+    }
+
+    #[inline(always)]
+    fn insert_mapping(&mut self, key: &MappingKey<F>, mapping: &Mapping) -> Insert {
+        F::mappings().map_or(Insert::Full, |map| insert(map, key, mapping))
+    }
+
+    #[inline(always)]
+    fn remove_mapping(&mut self, key: &MappingKey<F>) {
+        if let Some(map) = F::mappings() {
+            let _ = map.remove(key);
+        }
+    }
+
+    #[inline(always)]
+    fn endpoint(&self, key: &EndpointKey<F>) -> Option<Endpoint<F>> {
+        // SAFETY: a copy of a preallocated entry.
+        F::endpoints()?.get_ptr(key).map(|p| unsafe { *p })
+    }
+
+    #[inline(always)]
+    fn insert_endpoint(&mut self, key: &EndpointKey<F>, endpoint: &Endpoint<F>) -> Insert {
+        F::endpoints().map_or(Insert::Full, |map| insert(map, key, endpoint))
+    }
+
+    #[inline(always)]
+    fn remove_endpoint(&mut self, key: &EndpointKey<F>) {
+        if let Some(map) = F::endpoints() {
+            let _ = map.remove(key);
+        }
+    }
+
+    #[inline(always)]
+    fn host_flows(&self, host: F::Address) -> u32 {
+        let Some(opened) = F::hosts().get_ptr(host) else { return 0 };
+        // SAFETY: a copy of one word of a preallocated entry.
+        let opened = unsafe { *opened };
+        // SAFETY: likewise.
+        let ended = F::hosts_ended().get_ptr(host).map_or(0, |p| unsafe { *p });
+        // The daemon's count may be a sweep ahead or behind; below zero means none.
+        let held = opened.wrapping_sub(ended);
+        if held > u32::MAX / 2 { 0 } else { held }
+    }
+
+    #[inline(always)]
+    fn count_host(&mut self, host: F::Address) -> bool {
+        match F::hosts().get_ptr_mut(host) {
+            Some(counter) => {
+                // SAFETY: one word of a preallocated entry. Two CPUs may lose an increment; the daemon's sweep counts anew.
+                unsafe { *counter = (*counter).wrapping_add(1) };
+                true
+            }
+            None => F::hosts().insert(host, 1, BPF_ANY as u64).is_ok(),
+        }
+    }
+
+    #[inline(always)]
+    fn rate(&mut self, rule: RuleId) -> Option<&mut u64> {
+        // SAFETY: an array element lives as long as the program.
+        maps::RATES.get_ptr_mut(rule.0 as u32).map(|p| unsafe { &mut *p })
+    }
+
+    #[inline(always)]
+    fn count_rule(&mut self, rule: RuleId) {
+        if let Some(counter) = maps::RULE_HITS.get_ptr_mut(rule.0 as u32) {
+            // SAFETY: per CPU.
+            unsafe { *counter += 1 };
+        }
+    }
+
+    #[inline(always)]
+    fn report(&mut self, event: &Event) {
+        // A full ring buffer loses the report, not the packet.
+        let _ = maps::EVENTS.output::<Event>(event, 0);
+    }
+}

@@ -1,0 +1,33 @@
+//! The glue between the kernel and the packet core: the only `unsafe` of this package.
+#![allow(unsafe_code)]
+
+mod bytes;
+mod fib;
+mod kernel;
+mod tables;
+mod tc;
+mod xdp;
+
+use gateway_ebpf::abi::Reason;
+
+use crate::maps::REASONS;
+
+/// Counts a packet that is not forwarded. Per CPU, so never a shared write.
+#[inline(always)]
+fn count(reason: Reason) {
+    if let Some(counter) = REASONS.get_ptr_mut(reason.index()) {
+        // SAFETY: the element lives as long as the program, and only this CPU writes it.
+        unsafe { *counter += 1 };
+    }
+}
+
+/// Coarse monotonic time: about a tenth of the precise clock's cost per packet.
+#[inline(always)]
+fn now() -> u64 {
+    let fixed = crate::maps::FIXED_NOW.load();
+    if fixed != 0 {
+        return fixed;
+    }
+    // SAFETY: a helper without arguments.
+    unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns() }
+}

@@ -1,0 +1,176 @@
+//! tc ingress: the complete datapath.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT, bpf_redir_neigh};
+use aya_ebpf::helpers::generated::{bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_vlan_pop};
+use aya_ebpf::macros::{classifier, map};
+use aya_ebpf::maps::ProgramArray;
+use aya_ebpf::programs::TcContext;
+use gateway_ebpf::abi::{Address, DropReason, IfIndex, Reason, V4, V6};
+use gateway_ebpf::decision::Forward;
+use gateway_ebpf::env::Arrival;
+use gateway_ebpf::packet::Packet;
+use gateway_ebpf::pipeline::{self, Admitted, Scratch};
+use gateway_ebpf::rewrite::{self, TransportDelta};
+
+use super::bytes::Bytes;
+use super::kernel::Kernel;
+use super::tables::Tables;
+use super::{count, now};
+use crate::maps::{SCRATCH_V4, SCRATCH_V6};
+
+/// Bytes that must be linear: link layer, IPv6, and a transport header, with room for options.
+const HEADERS: u32 = 128;
+/// include/uapi/linux/bpf.h: a checksum of zero stays, and none is produced.
+const F_MARK_MANGLED_0: u64 = 1 << 5;
+/// include/uapi/linux/bpf.h: the difference is of the pseudo-header, which is all that a partial checksum covers.
+const F_PSEUDO_HDR: u64 = 1 << 4;
+
+/// The slow paths, by tail call: each program of a chain has a stack of its own.
+#[map]
+static SLOW_PATHS: ProgramArray = ProgramArray::with_max_entries(2, 0);
+/// Index of [`gateway_tc_v4`]; the daemon fills the table.
+const SLOW_V4: u32 = 0;
+/// Index of [`gateway_tc_v6`].
+const SLOW_V6: u32 = 1;
+
+/// The tc program: answers established flows, and hands everything else on.
+#[classifier]
+pub fn gateway_tc(ctx: TcContext) -> i32 {
+    verdict(run(&ctx))
+}
+
+/// The whole pipeline for the IPv4 packet in this CPU's scratch memory.
+#[classifier]
+pub fn gateway_tc_v4(ctx: TcContext) -> i32 {
+    verdict(scratch_v4().and_then(|scratch| slow(&ctx, scratch)))
+}
+
+/// The whole pipeline for the IPv6 packet in this CPU's scratch memory.
+#[classifier]
+pub fn gateway_tc_v6(ctx: TcContext) -> i32 {
+    verdict(scratch_v6().and_then(|scratch| slow(&ctx, scratch)))
+}
+
+#[inline(always)]
+fn verdict(result: Result<i32, Reason>) -> i32 {
+    match result {
+        Ok(action) => action,
+        Err(reason) => {
+            count(reason);
+            match reason {
+                Reason::Drop(_) => TC_ACT_SHOT,
+                // Punted packets go on to the kernel's forwarding path, where the guard table lets nothing through: what leaves is the ICMP
+                // error that the kernel makes before it.
+                Reason::Punt(_) | Reason::Pass(_) => TC_ACT_OK,
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn scratch_v4() -> Result<&'static mut Scratch<V4>, Reason> {
+    // SAFETY: per CPU, and the program is not interrupted by another instance of itself.
+    SCRATCH_V4.get_ptr_mut(0).map(|p| unsafe { &mut *p }).ok_or(Reason::Drop(DropReason::NotReady))
+}
+
+#[inline(always)]
+fn scratch_v6() -> Result<&'static mut Scratch<V6>, Reason> {
+    // SAFETY: as above.
+    SCRATCH_V6.get_ptr_mut(0).map(|p| unsafe { &mut *p }).ok_or(Reason::Drop(DropReason::NotReady))
+}
+
+#[inline(always)]
+fn run(ctx: &TcContext) -> Result<i32, Reason> {
+    let skb = ctx.skb.skb;
+    // SAFETY: fields of the program's context.
+    let (len, vlan_present, vlan, gso_size, ifindex) =
+        unsafe { ((*skb).len, (*skb).vlan_present, (*skb).vlan_tci, (*skb).gso_size, (*skb).ifindex) };
+    let linear = (ctx.data_end() - ctx.data()) as u32;
+    if linear < HEADERS && linear < len {
+        let _ = ctx.pull_data(if len < HEADERS { len } else { HEADERS });
+    }
+    let arrival = Arrival {
+        ifindex: IfIndex(ifindex),
+        now_ns: now(),
+        gso_size: gso_size as u16,
+        vlan: if vlan_present != 0 { vlan as u16 } else { 0 },
+    };
+    let frame = Bytes::new(ctx.data(), ctx.data_end(), len as usize);
+    let admitted = pipeline::admit(&Kernel::<V4>::new(ctx.as_ptr()), &frame, &arrival)?;
+    if vlan_present != 0 {
+        // A priority tag, which names no VLAN: it does not survive routing (802.1Q section 6.9).
+        // SAFETY: the program's own context.
+        unsafe { bpf_skb_vlan_pop(skb) };
+    }
+    match admitted {
+        Admitted::V4(packet) => fast(ctx, packet, arrival, scratch_v4()?, SLOW_V4),
+        Admitted::V6(packet) => fast(ctx, packet, arrival, scratch_v6()?, SLOW_V6),
+    }
+}
+
+#[inline(always)]
+fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch: &mut Scratch<F>, slow: u32) -> Result<i32, Reason> {
+    scratch.packet = packet;
+    scratch.arrival = arrival;
+    if pipeline::decide_established(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
+        return forward_packet(ctx, &scratch.packet, &scratch.forward).ok_or(Reason::Drop(DropReason::WriteFailed));
+    }
+    // SAFETY: the table holds programs of this type only; the call returns only if the entry is empty.
+    let _ = unsafe { SLOW_PATHS.tail_call(ctx, slow) };
+    Err(Reason::Drop(DropReason::NotReady))
+}
+
+#[inline(always)]
+fn slow<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>) -> Result<i32, Reason> {
+    pipeline::decide(&mut Kernel::<F>::new(ctx.as_ptr()), scratch)?;
+    forward_packet(ctx, &scratch.packet, &scratch.forward).ok_or(Reason::Drop(DropReason::WriteFailed))
+}
+
+#[inline(always)]
+fn forward_packet<F: Tables>(ctx: &TcContext, packet: &Packet<F>, forward: &Forward<F>) -> Option<i32> {
+    let mut frame = Bytes::new(ctx.data(), ctx.data_end(), ctx.len() as usize);
+    if let Some(delta) = rewrite::headers(&mut frame, packet, forward)? {
+        transport_checksum(ctx, &delta)?;
+    }
+    let egress = forward.egress.0;
+    if forward.resolved {
+        // SAFETY: a helper of plain numbers.
+        return Some(unsafe { bpf_redirect(egress, 0) } as i32);
+    }
+    // SAFETY: a plain C structure of integers, for which zero is valid.
+    let mut params: bpf_redir_neigh = unsafe { core::mem::zeroed() };
+    if F::Address::BYTES == 4 {
+        params.nh_family = 2;
+        params.__bindgen_anon_1.ipv4_nh = forward.gateway.words()[0];
+    } else {
+        params.nh_family = 10;
+        params.__bindgen_anon_1.ipv6_nh = forward.gateway.words();
+    }
+    // SAFETY: `params` is a whole `struct bpf_redir_neigh` on the stack.
+    Some(unsafe { bpf_redirect_neigh(egress, &mut params, size_of::<bpf_redir_neigh>() as i32, 0) } as i32)
+}
+
+/// Through the kernel, which knows whether the checksum is complete, partial, or verified by the device.
+#[inline(always)]
+fn transport_checksum(ctx: &TcContext, delta: &TransportDelta) -> Option<()> {
+    let zero = if delta.zero_is_none { F_MARK_MANGLED_0 } else { 0 };
+    let offset = delta.offset as u32;
+    let skb = ctx.skb.skb;
+    if delta.pseudo_header != 0 {
+        // SAFETY: the program's own context; a bad offset is refused by the helper.
+        let code = unsafe { bpf_l4_csum_replace(skb, offset, 0, delta.pseudo_header as u64, F_PSEUDO_HDR | zero) };
+        if code != 0 {
+            return None;
+        }
+    }
+    let ports = gateway_ebpf::wire::checksum::fold(delta.ports);
+    if ports != 0 && ports != 0xffff {
+        // SAFETY: as above.
+        let code = unsafe { bpf_l4_csum_replace(skb, offset, 0, ports as u64, zero) };
+        if code != 0 {
+            return None;
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,85 @@
+//! Every map of the object. Sizes here are the smallest that load; the daemon sets the real ones from the policy.
+
+use aya_ebpf::Global;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::LpmTrie;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use gateway_ebpf::abi::{
+    BankHeader, Config, Endpoint, EndpointKey, Flow, FlowKey, INTERFACES_LEN, Interface, Ipv4, Ipv6, Mapping, MappingKey, POOL_LEN,
+    RULES_LEN, Reason, Rule, SetBits, SetKey, V4, V6,
+};
+use gateway_ebpf::pipeline::Scratch;
+use gateway_ebpf::zone::Search;
+
+/// Nanoseconds that stand in for the clock when not 0: the parity tests need both sides to see one time.
+#[allow(unsafe_code)]
+// SAFETY: the object is linked alone; the loader finds the value by this name.
+#[unsafe(no_mangle)]
+pub static FIXED_NOW: Global<u64> = Global::new(0);
+
+/// Rule numbers that have counters and rate states.
+pub const RULE_IDS: u32 = 4096;
+
+#[map]
+pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
+#[map]
+pub static BANKS: Array<BankHeader> = Array::with_max_entries(2, 0);
+#[map]
+pub static RULES: Array<Rule> = Array::with_max_entries(RULES_LEN, 0);
+#[map]
+pub static POOL: Array<Ipv4> = Array::with_max_entries(POOL_LEN * 2, 0);
+#[map]
+pub static INTERFACES: Array<Interface> = Array::with_max_entries(INTERFACES_LEN, 0);
+#[map]
+pub static SETS_V4: LpmTrie<SetKey<V4>, SetBits> = LpmTrie::with_max_entries(32768, 0);
+#[map]
+pub static SETS_V6: LpmTrie<SetKey<V6>, SetBits> = LpmTrie::with_max_entries(32768, 0);
+/// Every address of the gateway itself.
+#[map]
+pub static OWN_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(4096, 0);
+#[map]
+pub static OWN_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(4096, 0);
+
+#[map]
+pub static FLOWS_V4: HashMap<FlowKey<V4>, Flow<V4>> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static FLOWS_V6: HashMap<FlowKey<V6>, Flow<V6>> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static HALF_OPEN_V4: HashMap<FlowKey<V4>, Flow<V4>> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static HALF_OPEN_V6: HashMap<FlowKey<V6>, Flow<V6>> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static MAPPINGS_V4: HashMap<MappingKey<V4>, Mapping> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static ENDPOINTS_V4: HashMap<EndpointKey<V4>, Endpoint<V4>> = HashMap::with_max_entries(1024, 0);
+
+/// Flows that a host has opened: written by the programs only.
+#[map]
+pub static HOSTS_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(65536, 0);
+#[map]
+pub static HOSTS_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(65536, 0);
+/// Flows of a host that have ended: written by the daemon only. The difference is what it holds, without a shared write.
+#[map]
+pub static HOSTS_ENDED_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(65536, 0);
+#[map]
+pub static HOSTS_ENDED_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(65536, 0);
+
+/// Packets that were not forwarded, by [`Reason::index`].
+#[map]
+pub static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::LEN, 0);
+/// Matches, by rule number.
+#[map]
+pub static RULE_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(RULE_IDS, 0);
+/// When the next flow of a limited rule is due, by rule number.
+#[map]
+pub static RATES: Array<u64> = Array::with_max_entries(RULE_IDS, 0);
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+
+/// The kernel's stack has 512 bytes. A program runs to its end on one CPU with bottom halves off, so one of each per CPU is enough.
+#[map]
+pub static SEARCH: PerCpuArray<Search> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static SCRATCH_V4: PerCpuArray<Scratch<V4>> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static SCRATCH_V6: PerCpuArray<Scratch<V6>> = PerCpuArray::with_max_entries(1, 0);

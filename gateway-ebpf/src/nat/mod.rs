@@ -1,0 +1,11 @@
+//! Source and destination NAT of a flow's first packet.
+
+mod allocate;
+mod destination;
+mod mapping;
+mod siphash;
+mod source;
+
+pub use destination::{Destination, translate_destination};
+pub use mapping::{release, undo};
+pub use source::{Claim, Source, claim, expected_source, select};

@@ -1,0 +1,97 @@
+//! The order of the stages: the only file that knows it.
+//!
+//! ```text
+//! admit: link layer -> zone -> parse -> martians
+//! flow look-up: hit  -> state -> (stale: judge again) -> hop limit, MTU -> commit -> forward
+//!               miss -> destination NAT -> route -> source validation -> hop limit, MTU -> firewall -> source NAT -> commit -> forward
+//! ```
+//!
+//! Routing stands between the two NATs, because the to-zone depends on it. State is committed after every refusal has been checked: a
+//! dropped packet leaves nothing behind.
+//!
+//! Everything larger than a few words stands in [`Scratch`] and is passed by reference: the kernel's stack has 512 bytes.
+
+mod admit;
+mod hit;
+mod open;
+mod policy;
+
+pub use admit::{Admitted, admit};
+
+use crate::abi::{DropReason, Family, Flow, FlowKey, PassReason, Reason};
+use crate::decision::Forward;
+use crate::env::{Arrival, Env, RouteAnswer, RouteKind, Table};
+use crate::flow::Pair;
+use crate::packet::{Kind, Packet};
+use crate::{fast_path, route};
+
+/// The memory of one decision: what goes in, what comes out, and what is built on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scratch<F: Family> {
+    /// In: the packet.
+    pub packet: Packet<F>,
+    /// In: what the hook knows besides.
+    pub arrival: Arrival,
+    /// Out: how the packet leaves, when it does.
+    pub forward: Forward<F>,
+    /// The flow being built or moved.
+    pub pair: Pair<F>,
+    /// The entry that was found.
+    pub flow: Flow<F>,
+    /// The key of its other direction.
+    pub peer: FlowKey<F>,
+    /// The last routing answer.
+    pub answer: RouteAnswer<F>,
+}
+
+/// The quick answer that tc gives before anything else: `scratch.forward` is filled, or the whole pipeline must decide.
+#[inline(always)]
+pub fn decide_established<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> bool {
+    let Scratch { packet, arrival, forward, .. } = scratch;
+    if !packet.kind.is_tracked() || fast_path::changes_state(packet) {
+        return false;
+    }
+    let Some(config) = env.config() else { return false };
+    let Some(flow) = env.flow(Table::Main, &packet.key) else { return false };
+    if !fast_path::is_usable(flow, packet, config, arrival) {
+        return false;
+    }
+    *forward = Forward::by(flow, F::Address::default());
+    fast_path::touch(flow, packet, arrival.now());
+    true
+}
+
+/// Decides an admitted packet: the whole pipeline. `scratch.forward` is filled when it is forwarded.
+///
+/// # Errors
+/// What becomes of it otherwise.
+#[inline(always)]
+pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+    let config = env.config().ok_or(Reason::Drop(DropReason::NotReady))?;
+    if !scratch.packet.kind.is_tracked() {
+        return untracked(env, scratch);
+    }
+    for table in [Table::Main, Table::HalfOpen] {
+        let Some(flow) = env.flow(table, &scratch.packet.key) else { continue };
+        scratch.flow = *flow;
+        if hit::decide(env, table, config, scratch)? {
+            return Ok(());
+        }
+        break;
+    }
+    open::decide(env, config, scratch)
+}
+
+/// A packet without a tuple: the gateway's own, or dropped.
+#[inline(always)]
+fn untracked<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+    let Scratch { packet, answer, .. } = scratch;
+    if route::next_hop(env, packet, packet.key.destination, answer) == RouteKind::Local {
+        return Err(Reason::Pass(PassReason::Local));
+    }
+    Err(Reason::Drop(match packet.kind {
+        Kind::Fragment => DropReason::Fragment,
+        Kind::IcmpOther => DropReason::IcmpType,
+        _ => DropReason::Protocol,
+    }))
+}

@@ -8,7 +8,7 @@ use gateway_daemon::netlink::Observer;
 use gateway_daemon::netlink::apply::{self, Applied, NextHop, RouteState, Unmanaged};
 use ipnet::IpNet;
 
-use crate::namespace::{Peer, link, name, run, sh, until};
+use crate::namespace::{Peer, link, name, run, sh, skipped, until};
 
 fn nets(nets: &[&str]) -> Vec<IpNet> {
     nets.iter().map(|net| net.parse().unwrap()).collect()
@@ -166,8 +166,7 @@ fn the_kernel_keeps_next_hops_resolved() {
         for _ in 0..2 {
             let report = apply::neighbours(&observer.handle(), observer.inventory(), &wanted, &mut applied).await;
             if report.unmanaged.iter().any(|(_, reason)| matches!(reason, Unmanaged::OldKernel)) {
-                use std::io::Write;
-                writeln!(std::io::stderr(), "the_kernel_keeps_next_hops_resolved: skipped: no managed neighbours (Linux 5.16)").unwrap();
+                skipped("the_kernel_keeps_next_hops_resolved", "no managed neighbours (Linux 5.16)");
                 return;
             }
             assert_eq!(report.managed, 2, "{report:?}");

@@ -23,8 +23,13 @@ fn path() -> PathBuf {
     PathBuf::from(format!("/proc/{}/task/{}/ns/net", std::process::id(), thread.as_raw_nonzero()))
 }
 
-/// Runs `test` on a thread in a namespace of its own, or says that it is skipped. Standard error is written to directly, because the
-/// test harness hides what a passing test prints.
+/// Says so where it is seen: the test harness hides what a passing test prints, but not what it writes to standard error itself.
+pub fn skipped(test: &str, reason: &str) {
+    let mut console = std::io::stderr();
+    writeln!(console, "{test}: skipped: {reason}").unwrap();
+}
+
+/// Runs `test` on a thread in a namespace of its own, or says that it is skipped.
 pub fn run<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -38,7 +43,7 @@ pub fn run<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F + Send) 
         });
         match thread.join() {
             Ok(None) => {}
-            Ok(Some(reason)) => writeln!(std::io::stderr(), "{name}: skipped: {reason}").unwrap(),
+            Ok(Some(reason)) => skipped(name, &reason),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     });

@@ -3,7 +3,7 @@
 use gateway_daemon::inventory::Mac;
 use gateway_daemon::netlink::Observer;
 
-use crate::namespace::{Peer, link, name, routing_changes, run, settled, sh, until};
+use crate::namespace::{Peer, link, name, routing_changes, run, settled, sh, skipped, until};
 
 #[test]
 fn links_are_followed_from_birth_to_death() {
@@ -126,8 +126,7 @@ fn xdp_abilities_of_a_veth_follow_its_peer() {
         peer.connect("ours", "theirs");
         let mut observer = Observer::start().await.unwrap();
         let Some(xdp) = link(&observer, "ours").xdp else {
-            use std::io::Write;
-            writeln!(std::io::stderr(), "xdp_abilities_of_a_veth_follow_its_peer: skipped: no netdev family (Linux 6.3)").unwrap();
+            skipped("xdp_abilities_of_a_veth_follow_its_peer", "no netdev family (Linux 6.3)");
             return;
         };
         assert!(xdp.native && !xdp.transmit, "{xdp:?}");

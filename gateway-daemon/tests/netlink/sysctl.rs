@@ -3,7 +3,7 @@
 use gateway_daemon::model::SourceValidation;
 use gateway_daemon::sysctl::{self, KernelPath, Saved};
 
-use crate::namespace::{name, run, sh, two_hosts};
+use crate::namespace::{Peer, name, run, sh, two_hosts};
 
 fn everything_set() -> String {
     sh(
@@ -56,11 +56,22 @@ fn what_somebody_else_set_meanwhile_stays() {
 #[test]
 fn a_learned_default_route_survives_forwarding() {
     run("a_learned_default_route_survives_forwarding", || async {
-        sh("ip link add wan type veth peer name zone; ip link set wan up; ip link set zone up");
-        // As a router advertisement would add it.
-        sh("ip -6 route add default via fe80::9 dev wan proto ra expires 600");
+        let router = Peer::new();
+        router.connect("wan", "router");
+        sh("ip -6 addr add fe80::1/64 dev wan nodad; ip link add zone type bridge");
+        router.sh("ip -6 addr add fe80::9/64 dev router nodad");
+        // A router advertisement (RFC 4861 section 4.2): a default router for 1800 seconds. The kernel fills the checksum in.
+        let advertise =
+            r#"printf "\206\0\0\0\100\0\7\10\0\0\0\0\0\0\0\0" | socat -u - IP6-SENDTO:[fe80::1%router]:58,ipv6-unicast-hops=255"#;
+        let learned = || sh("ip -6 route show default").contains("dev wan proto ra");
+        for _ in 0..50 {
+            if !learned() {
+                router.sh(&format!("{advertise}; sleep 0.1"));
+            }
+        }
+        assert!(learned(), "the advertisement was not taken: {}", sh("ip -6 route; ip -6 addr"));
         sysctl::forward(&mut Saved::default(), &name("zone"), SourceValidation::Strict).unwrap();
-        assert!(sh("ip -6 route show default").contains("via fe80::9 dev wan"));
+        assert!(learned());
     });
 }
 

@@ -6,5 +6,8 @@ pub mod cli;
 pub mod datapath;
 pub mod inventory;
 pub mod model;
+pub mod netlink;
+pub mod nftables;
 pub mod plan;
 pub mod policy;
+pub mod sysctl;

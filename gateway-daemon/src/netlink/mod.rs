@@ -1,0 +1,15 @@
+//! The kernel's routing side: what is there ([`Observer`]) and what the gateway changes there ([`apply`]).
+//!
+//! [`Observer`] fills [`crate::inventory::Inventory`] over rtnetlink(7) and keeps it current; every function of [`apply`] is
+//! idempotent and writes down in [`apply::Applied`] what it changed, so that a stop, or the start after a crash, undoes exactly that.
+
+pub mod apply;
+mod connection;
+mod error;
+mod observer;
+mod parse;
+mod state;
+mod xdp_features;
+
+pub use error::NetlinkError;
+pub use observer::Observer;

@@ -1,0 +1,206 @@
+//! What the observer knows, and how one message changes it. No I/O, so that every order of messages can be tried.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::route::{RouteFlags, RouteMessage};
+
+use super::parse::{self, NeighbourKey, NeighbourReport};
+use crate::inventory::{IfIndex, Inventory, Link, Mac, XdpFeatures};
+
+/// A full snapshot, as dumps gave it.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    pub(super) links: Vec<RouteNetlinkMessage>,
+    pub(super) addresses: Vec<RouteNetlinkMessage>,
+    pub(super) neighbours: Vec<RouteNetlinkMessage>,
+    pub(super) xdp: Option<BTreeMap<IfIndex, XdpFeatures>>,
+}
+
+/// Everything observed, with what is needed to judge the next message.
+#[derive(Default)]
+pub(super) struct State {
+    inventory: Inventory,
+    /// Neighbours with a usable address. A neighbour that is only being resolved again keeps its place.
+    neighbours: BTreeMap<NeighbourKey, Mac>,
+    /// Kept apart from the links, because the two arrive in either order. `None`: the kernel cannot tell.
+    xdp: Option<BTreeMap<IfIndex, XdpFeatures>>,
+    addresses_stale: bool,
+    changed: bool,
+}
+
+impl State {
+    pub(super) fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// True once after something relevant changed.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// True while an address event waits for [`State::replace_addresses`]: events do not carry the kernel's order, a dump does.
+    pub(super) fn addresses_stale(&self) -> bool {
+        self.addresses_stale
+    }
+
+    fn route_changed(&mut self) {
+        self.inventory.routing_changes = self.inventory.routing_changes.wrapping_add(1);
+        self.changed = true;
+    }
+
+    /// Takes one announced message in.
+    pub(super) fn follow(&mut self, message: &RouteNetlinkMessage) {
+        match message {
+            RouteNetlinkMessage::NewLink(message) => {
+                if let Some(link) = parse::link(message) {
+                    self.put_link(link);
+                }
+            }
+            RouteNetlinkMessage::DelLink(message) => {
+                if let Some(index) = parse::deleted_link(message) {
+                    self.remove_link(index);
+                }
+            }
+            RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => self.addresses_stale = true,
+            RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) if is_route(message) => {
+                self.route_changed();
+            }
+            RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => self.route_changed(),
+            RouteNetlinkMessage::NewNeighbour(message) => {
+                if let Some((key, report)) = parse::neighbour(message) {
+                    self.put_neighbour(key, &report);
+                }
+            }
+            RouteNetlinkMessage::DelNeighbour(message) => {
+                if let Some((key, _)) = parse::neighbour(message)
+                    && self.neighbours.remove(&key).is_some()
+                {
+                    self.route_changed();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn put_link(&mut self, mut link: Link) {
+        link.xdp = self.xdp.as_ref().and_then(|known| known.get(&link.index).copied());
+        let Some(old) = self.inventory.links.get_mut(&link.index) else {
+            self.inventory.links.insert(link.index, link);
+            self.changed = true;
+            // Its addresses may have been announced, and read, before the link itself.
+            self.addresses_stale = true;
+            return;
+        };
+        link.addresses = std::mem::take(&mut old.addresses);
+        let forwards_otherwise = (old.up, old.carrier, old.mac, old.mtu) != (link.up, link.carrier, link.mac, link.mtu);
+        let differs = forwards_otherwise || old.name != link.name || old.kind != link.kind || old.xdp != link.xdp;
+        *old = link;
+        self.changed |= differs;
+        if forwards_otherwise {
+            self.route_changed();
+        }
+    }
+
+    fn remove_link(&mut self, index: IfIndex) {
+        self.neighbours.retain(|key, _| key.link != index);
+        if self.inventory.links.remove(&index).is_some() {
+            self.route_changed();
+        }
+    }
+
+    fn put_neighbour(&mut self, key: NeighbourKey, report: &NeighbourReport) {
+        match report {
+            NeighbourReport::Usable(mac) => {
+                // None before: it resolved for the first time, and no flow can hold an older address of it.
+                if self.neighbours.insert(key, *mac).is_some_and(|old| old != *mac) {
+                    self.route_changed();
+                }
+            }
+            NeighbourReport::Failed => {
+                if self.neighbours.remove(&key).is_some() {
+                    self.route_changed();
+                }
+            }
+            NeighbourReport::Unresolved => {}
+        }
+    }
+
+    /// Takes one link's XDP abilities in; `None`: the link is gone.
+    pub(super) fn put_xdp(&mut self, index: IfIndex, features: Option<XdpFeatures>) {
+        let known = self.xdp.get_or_insert_default();
+        match features {
+            Some(features) => known.insert(index, features),
+            None => known.remove(&index),
+        };
+        if let Some(link) = self.inventory.links.get_mut(&index)
+            && link.xdp != features
+        {
+            link.xdp = features;
+            self.changed = true;
+        }
+    }
+
+    /// Takes every link's XDP abilities in; `None`: the kernel cannot tell.
+    pub(super) fn replace_xdp(&mut self, xdp: Option<BTreeMap<IfIndex, XdpFeatures>>) {
+        for (index, link) in &mut self.inventory.links {
+            let features = xdp.as_ref().and_then(|known| known.get(index).copied());
+            self.changed |= link.xdp != features;
+            link.xdp = features;
+        }
+        self.xdp = xdp;
+    }
+
+    /// Takes a dump of all addresses in, in the kernel's order.
+    pub(super) fn replace_addresses(&mut self, dump: &[RouteNetlinkMessage]) {
+        let mut by_link: BTreeMap<IfIndex, Vec<IpNet>> = BTreeMap::new();
+        for message in dump {
+            if let RouteNetlinkMessage::NewAddress(message) = message
+                && let Some((index, net)) = parse::address(message)
+            {
+                by_link.entry(index).or_default().push(net);
+            }
+        }
+        let mut differs = false;
+        for (index, link) in &mut self.inventory.links {
+            let addresses = by_link.remove(index).unwrap_or_default();
+            differs |= link.addresses != addresses;
+            link.addresses = addresses;
+        }
+        self.addresses_stale = false;
+        if differs {
+            self.route_changed();
+        }
+    }
+
+    /// Takes a full snapshot in. Counts as a routing change: what was announced before it may have been lost.
+    pub(super) fn replace(&mut self, snapshot: Snapshot) {
+        self.xdp = snapshot.xdp;
+        let mut links = BTreeMap::new();
+        for message in &snapshot.links {
+            if let RouteNetlinkMessage::NewLink(message) = message
+                && let Some(mut link) = parse::link(message)
+            {
+                link.xdp = self.xdp.as_ref().and_then(|known| known.get(&link.index).copied());
+                links.insert(link.index, link);
+            }
+        }
+        self.inventory.links = links;
+        self.replace_addresses(&snapshot.addresses);
+        self.neighbours.clear();
+        for message in &snapshot.neighbours {
+            if let RouteNetlinkMessage::NewNeighbour(message) = message
+                && let Some((key, NeighbourReport::Usable(mac))) = parse::neighbour(message)
+            {
+                self.neighbours.insert(key, mac);
+            }
+        }
+        self.route_changed();
+    }
+}
+
+/// Cloned routes are the kernel's per-destination caches (path MTU, redirects), not routes.
+fn is_route(message: &RouteMessage) -> bool {
+    !message.header.flags.contains(RouteFlags::Cloned)
+}

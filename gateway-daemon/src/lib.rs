@@ -3,7 +3,10 @@
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
 pub mod cli;
+pub mod control;
+pub mod daemon;
 pub mod datapath;
+pub mod instance;
 pub mod inventory;
 pub mod model;
 pub mod netlink;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use gateway_ebpf::abi::{
-    Abi, Address, DropReason, Family, Flow, FlowFlags, FlowKey, FlowState, Mapping, MappingKey, PassReason, Protocol, PuntReason, Reason,
+    Abi, Address, DropReason, Event, Family, Flow, FlowFlags, FlowKey, FlowState, Mapping, MappingKey, PassReason, Protocol, PuntReason, Reason,
     RuleId, Tick, V4,
 };
 
@@ -161,4 +161,23 @@ fn socket<A: Address>(address: A, port: u16) -> SocketAddr {
         IpAddr::V6(Ipv6Addr::from(gateway_ebpf::abi::Ipv6(words).octets()))
     };
     SocketAddr::new(ip, port)
+}
+
+/// An event out of the ring buffer; `None` when it is not one of this build.
+#[must_use]
+pub fn event(bytes: &[u8]) -> Option<Event> {
+    super::raw::read(bytes)
+}
+
+/// Source and destination of an event.
+#[must_use]
+pub fn endpoints(event: &Event) -> (SocketAddr, SocketAddr) {
+    let end = |words: [u32; 4], port| {
+        if event.family == 4 {
+            socket(gateway_ebpf::abi::Ipv4(words[0]), port)
+        } else {
+            socket(gateway_ebpf::abi::Ipv6(words), port)
+        }
+    };
+    (end(event.source, event.source_port), end(event.destination, event.destination_port))
 }

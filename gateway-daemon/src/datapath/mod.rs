@@ -24,6 +24,9 @@ use crate::model::Timeouts;
 use crate::plan::Plan;
 use attach::Attachments;
 
+/// Logged events, as the kernel delivers them.
+pub type Events = tokio::io::unix::AsyncFd<aya::maps::RingBuf<aya::maps::MapData>>;
+
 /// The running datapath. Dropping it detaches every program and frees every table.
 pub struct Datapath {
     loaded: Loaded,
@@ -55,6 +58,12 @@ impl Datapath {
         Ok(changed)
     }
 
+    /// Takes every program off its interface. The tables stay until the datapath is dropped.
+    pub fn detach(&mut self) {
+        // Detaching finds nothing that could fail: an interface that is gone took its links with it.
+        let _ = self.attachments.follow(&mut self.loaded, &Plan::default());
+    }
+
     /// Ends what has been idle for too long.
     ///
     /// # Errors
@@ -75,9 +84,12 @@ impl Datapath {
         &self.loaded.maps
     }
 
-    /// The stream of logged events; once.
-    pub fn take_events(&mut self) -> Option<aya::maps::RingBuf<aya::maps::MapData>> {
-        self.loaded.maps.events.take()
+    /// The stream of logged events, to wait for; once. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be registered with the runtime.
+    pub fn take_events(&mut self) -> std::io::Result<Option<Events>> {
+        self.loaded.maps.events.take().map(raw::watch).transpose()
     }
 
     /// The policy generation in force.

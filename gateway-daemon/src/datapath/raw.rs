@@ -4,7 +4,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use aya::maps::{MapData, RingBuf};
 use gateway_ebpf::abi::Abi;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The BPF object, built by `build.rs`.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gateway.bpf.o"));
@@ -80,4 +83,22 @@ pub fn next_batch<K: Abi + Default, V: Abi + Default>(
     }
     cursor.position = Some(next);
     Ok(attr.count as usize)
+}
+
+/// Reads one value out of bytes that the kernel wrote; `None` when the length is another.
+pub fn read<T: Abi>(bytes: &[u8]) -> Option<T> {
+    if bytes.len() != size_of::<T>() {
+        return None;
+    }
+    // SAFETY: the length is right, `Abi` types are valid for every bit pattern, and the read needs no alignment.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// The ring buffer as something to wait for. Needs a tokio runtime.
+///
+/// # Errors
+/// The descriptor cannot be registered.
+pub fn watch(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: the ring owns its descriptor and keeps it open and the same until it is dropped, which `AsyncFd` does after deregistering.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(io::Error::from)
 }

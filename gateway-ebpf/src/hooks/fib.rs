@@ -6,7 +6,7 @@
 use aya_ebpf::bindings::bpf_fib_lookup as Params;
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::bpf_fib_lookup;
-use gateway_ebpf::abi::{Address, IfIndex, Mac};
+use gateway_ebpf::abi::{Address, INTERFACES_LEN, IfIndex, Mac};
 use gateway_ebpf::env::{RouteAnswer, RouteKind, RouteQuery};
 
 use super::tables::Tables;
@@ -62,6 +62,9 @@ pub fn look_up<F: Tables>(context: *mut c_void, query: &RouteQuery<F>, answer: &
         }
     };
     if code == ret::NO_NEIGHBOUR {
+        // The kernel leaves the union as we wrote it: the path's MTU is known only with a neighbour. Until then the interface's counts.
+        let interface = crate::maps::INTERFACES.get(params.ifindex % INTERFACES_LEN);
+        answer.mtu = interface.map_or(F::MINIMUM_MTU, |interface| interface.mtu);
         return RouteKind::Unresolved;
     }
     answer.next_mac = Mac::from_octets(params.dmac);

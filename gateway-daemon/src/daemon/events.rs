@@ -1,0 +1,195 @@
+//! The loop: signals, netlink, the policy file, requests, logged packets, timers.
+
+use std::future::pending;
+use std::time::Duration;
+
+use gateway_ebpf::abi::{Event, EventKind};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::gateway::Gateway;
+use super::policy_file::PolicyFile;
+use super::watch::PolicyWatch;
+use super::{DaemonError, error};
+use crate::datapath::{Events, inspect};
+
+/// After a failure of netlink: long enough not to spin, short enough not to miss much.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or SIGINT, then stops.
+///
+/// # Errors
+/// The loop cannot be set up; everything has been put back.
+pub async fn serve(mut gateway: Gateway) -> Result<(), DaemonError> {
+    let prepared = Sources::prepare(&mut gateway);
+    match prepared {
+        Ok(sources) => run(&mut gateway, sources).await,
+        Err(failed) => {
+            gateway.stop().await;
+            return Err(failed);
+        }
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    gateway.stop().await;
+    Ok(())
+}
+
+/// What the loop waits for, besides the gateway's own parts.
+struct Sources {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+    watch: PolicyWatch,
+    logged: Option<Events>,
+}
+
+impl Sources {
+    fn prepare(gateway: &mut Gateway) -> Result<Self, DaemonError> {
+        let runtime = |source| DaemonError::Runtime { source };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(runtime)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(runtime)?,
+            hangup: signal(SignalKind::hangup()).map_err(runtime)?,
+            watch: PolicyWatch::start(&gateway.policy.path)?,
+            logged: gateway.datapath.take_events().map_err(runtime)?,
+        })
+    }
+}
+
+async fn run(gateway: &mut Gateway, mut sources: Sources) {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let mut sweep_at = Instant::now();
+    let mut back_off = None;
+    // Half the time systemd grants, as sd_watchdog_enabled(3) advises.
+    let mut watchdog = sd_notify::watchdog_enabled().map(|limit| {
+        let mut timer = interval(limit / 2);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        timer
+    });
+    loop {
+        tokio::select! {
+            _ = sources.terminate.recv() => return,
+            _ = sources.interrupt.recv() => return,
+            _ = sources.hangup.recv() => reload(gateway).await,
+            () = sources.watch.changed() => reload(gateway).await,
+            changed = gateway.observer.changed(), if back_off.is_none() => {
+                if let Err(failed) = changed {
+                    tracing::warn!("{}", error::chain(&failed));
+                    back_off = Some(Instant::now() + BACK_OFF);
+                }
+                reconcile(gateway).await;
+            }
+            () = maybe_sleep(back_off) => back_off = None,
+            request = next_request(&mut gateway.control) => super::views::answer(gateway, request).await,
+            logged = next_logged(&mut sources.logged) => logged.iter().for_each(|event| log(event, gateway)),
+            () = sleep_until(sweep_at) => sweep_at = Instant::now() + gateway.sweep().await,
+            () = tick(&mut watchdog) => {
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            }
+        }
+    }
+}
+
+/// Takes up the policy as it is on disk now, or says why not.
+///
+/// # Errors
+/// What is wrong, one line each; the policy in force stays.
+pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
+    let policy = PolicyFile::reload(&gateway.policy.path);
+    let policy = policy.and_then(|policy| {
+        if policy.model.flows == gateway.policy.model.flows {
+            return Ok(policy);
+        }
+        let (new, old) = (policy.model.flows, gateway.policy.model.flows);
+        let path = policy.path.display();
+        Err(vec![format!("{path}: `flows` is {new} now and was {old}: tables cannot grow while they are in use; restart the gateway")])
+    });
+    match policy {
+        Ok(policy) => {
+            gateway.reload_errors.clear();
+            if policy.model == gateway.policy.model {
+                gateway.policy = policy;
+                return Ok(());
+            }
+            gateway.numbers.update(&policy.model);
+            // What forwarding asks of an interface may have changed with the policy.
+            gateway.forwarding.clear();
+            gateway.policy = policy;
+            gateway.settle().await.map_err(|failed| vec![error::chain(&failed)])?;
+            tracing::info!("policy reloaded; generation {}", gateway.datapath.policy_generation());
+            Ok(())
+        }
+        Err(errors) => {
+            gateway.reload_errors.clone_from(&errors);
+            Err(errors)
+        }
+    }
+}
+
+async fn reload(gateway: &mut Gateway) {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Status("reloading")]);
+    if let Err(errors) = try_reload(gateway).await {
+        for line in errors {
+            tracing::error!("{line}");
+        }
+        tracing::error!("the policy was not reloaded; the one before it stays in force");
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Status("forwarding")]);
+}
+
+async fn reconcile(gateway: &mut Gateway) {
+    if let Err(failed) = gateway.reconcile().await {
+        let text = error::chain(&failed);
+        tracing::error!("{text}");
+        gateway.problems.push(text);
+    }
+}
+
+async fn next_request(control: &mut Option<super::gateway::Control>) -> crate::control::ControlRequest {
+    match control {
+        Some(control) => match control.requests.recv().await {
+            Some(request) => request,
+            None => pending().await,
+        },
+        None => pending().await,
+    }
+}
+
+/// Takes logged packets out of the ring.
+async fn next_logged(logged: &mut Option<Events>) -> Vec<Event> {
+    let Some(ring) = logged else { return pending().await };
+    let Ok(mut guard) = ring.readable_mut().await else { return pending().await };
+    let ring = guard.get_inner_mut();
+    let mut events = Vec::new();
+    while let Some(item) = ring.next() {
+        events.extend(inspect::event(&item));
+    }
+    guard.clear_ready();
+    events
+}
+
+fn log(event: &Event, gateway: &Gateway) {
+    let rule = gateway.numbers.rule_name(event.rule).map_or("?", |name| name.0.as_str());
+    let action = if event.kind == EventKind::ACCEPTED { "accepted" } else { "refused" };
+    let interface = gateway.plan.interfaces.get(&crate::inventory::IfIndex(event.ifindex)).map_or("?", |planned| planned.name.0.as_str());
+    let (source, destination) = inspect::endpoints(event);
+    let protocol = crate::control::view::Protocol::from_abi(gateway_ebpf::abi::Protocol(event.protocol));
+    let protocol = protocol.map_or_else(|| event.protocol.to_string(), |protocol| protocol.to_string());
+    tracing::info!(rule, action, interface, %protocol, %source, %destination, "rule \"{rule}\" {action} {protocol} {source} -> {destination}");
+}
+
+async fn maybe_sleep(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
+async fn tick(timer: &mut Option<tokio::time::Interval>) {
+    match timer {
+        Some(timer) => {
+            timer.tick().await;
+        }
+        None => pending().await,
+    }
+}

@@ -1,4 +1,0 @@
-//! The server and the client together, over a socket of their own.
-
-pub mod sample;
-mod socket;

@@ -1,0 +1,4 @@
+//! The server and the client together, over a socket of their own.
+
+pub mod sample;
+mod socket;

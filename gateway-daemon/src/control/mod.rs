@@ -10,7 +10,7 @@ mod label;
 pub mod protocol;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod view;
 
 pub use client::{Client, ControlError, ask};

@@ -3,93 +3,23 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::path::Path;
 
-use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
-
+use super::daemon::Daemon;
 use super::sample;
 use crate::control::protocol::MAX_REQUEST;
 use crate::control::view::{FlowView, FlowsView};
-use crate::control::{Client, ControlError, ControlRequest, ControlServer, Refusal, RefusalKind, Request, Response, ServerError};
+use crate::control::{Client, ControlError, ControlServer, Refusal, RefusalKind, Request, Response, ServerError};
 use crate::instance::InstanceName;
-
-/// A server in a thread of its own, before a loop that answers from the samples.
-struct Daemon {
-    socket: PathBuf,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-    _directory: TempDir,
-}
-
-impl Daemon {
-    fn start(answer: impl Fn(Request) -> Option<Response> + Send + 'static) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("run/control.sock");
-        let (stop, stopped) = oneshot::channel();
-        let (listening, ready) = std::sync::mpsc::channel();
-        let path = socket.clone();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let server = ControlServer::bind(&path).unwrap();
-                listening.send(()).unwrap();
-                let (sender, mut requests) = mpsc::channel::<ControlRequest>(4);
-                let daemon = async {
-                    while let Some(ControlRequest { request, reply }) = requests.recv().await {
-                        if let Some(response) = answer(request) {
-                            // The client may be gone.
-                            let _ = reply.send(response);
-                        }
-                    }
-                };
-                tokio::select! {
-                    () = server.serve(sender) => {}
-                    () = daemon => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        ready.recv().unwrap();
-        Self { socket, stop: Some(stop), thread: Some(thread), _directory: directory }
-    }
-
-    fn samples() -> Self {
-        Self::start(|request| {
-            Some(match request {
-                Request::Status => Response::Status(Box::new(sample::status())),
-                Request::Flows { filter } => Response::Flows(filter.select(sample::flows())),
-                Request::Mappings => Response::Mappings(sample::mappings()),
-                Request::Drops => Response::Drops(sample::drops()),
-                Request::Reload => Response::Refused(Refusal::new(RefusalKind::Policy, "policy.toml:3:1: unknown key")),
-            })
-        })
-    }
-
-    fn client(&self) -> Client {
-        Client::at(&InstanceName::default(), &self.socket)
-    }
-
-    fn connect(&self) -> Raw {
-        Raw::new(UnixStream::connect(&self.socket).unwrap())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let ended = self.thread.take().unwrap().join();
-        if !std::thread::panicking() {
-            ended.unwrap();
-        }
-    }
-}
 
 /// A client that can send anything.
 struct Raw(BufReader<UnixStream>);
 
 impl Raw {
+    fn to(daemon: &Daemon) -> Self {
+        Self::new(UnixStream::connect(&daemon.socket).unwrap())
+    }
+
     fn new(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
         Self(BufReader::new(stream))
@@ -148,7 +78,7 @@ fn the_socket_is_for_its_owner_only_and_goes_away() {
 #[test]
 fn garbage_is_refused_and_the_server_lives_on() {
     let daemon = Daemon::samples();
-    let mut raw = daemon.connect();
+    let mut raw = Raw::to(&daemon);
     for garbage in [&b"\n"[..], b"GET / HTTP/1.1\r\n", b"\xff\xfe\x00\n", b"{\"flows\":{\"filter\":{\"port\":-1}}}\n"] {
         raw.send(garbage).unwrap();
         assert_eq!(raw.hear_refusal(), RefusalKind::BadRequest, "{garbage:?}");
@@ -156,7 +86,7 @@ fn garbage_is_refused_and_the_server_lives_on() {
     raw.send(b"\"drops\"\n").unwrap();
     assert_eq!(raw.hear(), Response::Drops(sample::drops()), "the same connection still works");
 
-    let mut cut = daemon.connect();
+    let mut cut = Raw::to(&daemon);
     cut.send(b"\"stat").unwrap();
     cut.0.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(cut.hear_refusal(), RefusalKind::BadRequest);
@@ -166,13 +96,13 @@ fn garbage_is_refused_and_the_server_lives_on() {
 #[test]
 fn an_oversized_request_is_refused_and_its_connection_closed() {
     let daemon = Daemon::samples();
-    let mut raw = daemon.connect();
+    let mut raw = Raw::to(&daemon);
     // The server stops reading at its limit, so the rest may not fit.
     let _ = raw.send(&vec![b' '; MAX_REQUEST + 1]);
     assert_eq!(raw.hear_refusal(), RefusalKind::BadRequest);
     assert!(raw.ended());
 
-    let mut largest = daemon.connect();
+    let mut largest = Raw::to(&daemon);
     let mut line = vec![b' '; MAX_REQUEST - "\"status\"".len()];
     line.extend_from_slice(b"\"status\"\n");
     largest.send(&line).unwrap();
@@ -182,7 +112,7 @@ fn an_oversized_request_is_refused_and_its_connection_closed() {
 #[test]
 fn the_seventeenth_connection_is_told_to_come_back() {
     let daemon = Daemon::samples();
-    let mut open: Vec<Raw> = (0..16).map(|_| daemon.connect()).collect();
+    let mut open: Vec<Raw> = (0..16).map(|_| Raw::to(&daemon)).collect();
     let refusal = daemon.client().status().unwrap_err();
     assert!(refusal.to_string().contains("try again"), "{refusal}");
     // Those that came first are served, and once one has gone there is room.
@@ -197,7 +127,7 @@ fn the_seventeenth_connection_is_told_to_come_back() {
 #[test]
 fn a_silent_client_is_let_go() {
     let daemon = Daemon::samples();
-    let mut raw = daemon.connect();
+    let mut raw = Raw::to(&daemon);
     raw.send(b"\"sta").unwrap();
     assert!(raw.ended(), "the server closes after its patience");
 }
@@ -212,7 +142,7 @@ fn a_client_that_does_not_read_does_not_stop_the_others() {
             _ => Response::Status(Box::new(sample::status())),
         })
     });
-    let mut stuck = daemon.connect();
+    let mut stuck = Raw::to(&daemon);
     stuck.send(b"{\"flows\":{}}\n").unwrap();
     let view = daemon.client().flows(Default::default()).unwrap();
     assert_eq!((view.flows.len(), view.matched), (count, count as u64), "a large answer arrives whole");

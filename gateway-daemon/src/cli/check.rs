@@ -17,8 +17,16 @@ const INVALID: u8 = 1;
 /// There is no text to check.
 const UNREADABLE: u8 = 2;
 
+const EXAMPLES: &str = "\
+Examples:
+  gateway check policy.toml               every error with its line, or a summary
+  gateway check policy.toml --json        the same for scripts
+
+Exit code: 0 the policy is valid, 1 it has errors, 2 it cannot be read.";
+
 /// Checks a policy without touching anything.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// The policy file
     pub file: PathBuf,

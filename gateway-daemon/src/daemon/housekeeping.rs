@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::gateway::{Gateway, now};
 use super::error;
+use super::gateway::{Gateway, now};
 use crate::datapath::inspect;
 use crate::inventory::IfIndex;
 use crate::netlink::apply::NextHop;

@@ -102,10 +102,11 @@ impl Gateway {
                 tracing::info!("{}: address {address} set", name.0);
             }
             self.problems.extend(report.errors.iter().map(|error| error::chain(error)));
-            if !wanted.addresses.is_empty() && !link.up {
-                if let Err(error) = apply::up(&handle, link, applied).await {
-                    self.problems.push(error::chain(&error));
-                }
+            if !wanted.addresses.is_empty()
+                && !link.up
+                && let Err(error) = apply::up(&handle, link, applied).await
+            {
+                self.problems.push(error::chain(&error));
             }
             changed |= *applied != before || !report.added.is_empty();
         }

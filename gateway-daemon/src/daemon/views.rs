@@ -5,8 +5,8 @@ use gateway_ebpf::abi::{Reason, RuleId};
 use super::events::try_reload;
 use super::gateway::{Gateway, now};
 use crate::control::view::{
-    Datapath, DropsView, FlowState, FlowView, FlowsView, InterfaceView, IpFamily, LinkState, MappingView, PolicyView, Protocol, ReasonView, RuleAction,
-    RuleCounts, RuleView, StatusView, TableView, TrafficView, ZoneView,
+    Datapath, DropsView, FlowState, FlowView, FlowsView, InterfaceView, IpFamily, LinkState, MappingView, PolicyView, Protocol, ReasonView,
+    RuleAction, RuleCounts, RuleView, StatusView, TableView, TrafficView, ZoneView,
 };
 use crate::control::{ControlRequest, FlowFilter, Refusal, RefusalKind, Request, Response};
 use crate::datapath::inspect::{self, FlowRecord};
@@ -100,10 +100,9 @@ impl Gateway {
         let planned = self.plan.interfaces.iter().map(|(index, planned)| {
             let attachment = self.datapath.attachment(*index);
             let xdp = attachment.is_some_and(crate::datapath::Attachment::has_xdp);
-            let mut reason = attachment.and_then(|attachment| attachment.refused.as_ref()).map_or_else(
-                || planned.reason.to_string(),
-                |refused| format!("the kernel refused xdp, tc alone forwards: {refused}"),
-            );
+            let mut reason = attachment
+                .and_then(|attachment| attachment.refused.as_ref())
+                .map_or_else(|| planned.reason.to_string(), |refused| format!("the kernel refused xdp, tc alone forwards: {refused}"));
             if self.without_ipv6_errors.contains(index) {
                 reason.push_str("; this kernel sends no ICMPv6 errors for packets that cannot be forwarded (before Linux 6.17)");
             }

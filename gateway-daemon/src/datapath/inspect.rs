@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use gateway_ebpf::abi::{
-    Abi, Address, DropReason, Event, Family, Flow, FlowFlags, FlowKey, FlowState, Mapping, MappingKey, PassReason, Protocol, PuntReason, Reason,
-    RuleId, Tick, V4,
+    Abi, Address, DropReason, Event, Family, Flow, FlowFlags, FlowKey, FlowState, Mapping, MappingKey, PassReason, Protocol, PuntReason,
+    Reason, RuleId, Tick, V4,
 };
 
 use super::error::DatapathError;
@@ -173,11 +173,7 @@ pub fn event(bytes: &[u8]) -> Option<Event> {
 #[must_use]
 pub fn endpoints(event: &Event) -> (SocketAddr, SocketAddr) {
     let end = |words: [u32; 4], port| {
-        if event.family == 4 {
-            socket(gateway_ebpf::abi::Ipv4(words[0]), port)
-        } else {
-            socket(gateway_ebpf::abi::Ipv6(words), port)
-        }
+        if event.family == 4 { socket(gateway_ebpf::abi::Ipv4(words[0]), port) } else { socket(gateway_ebpf::abi::Ipv6(words), port) }
     };
     (end(event.source, event.source_port), end(event.destination, event.destination_port))
 }

@@ -46,9 +46,9 @@ pub fn promote<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &mut Pair<F>) ->
         // Another CPU has moved it in between.
         _ => return Ok(()),
     }
-    match insert_both(env, Table::Main, pair) {
-        Err(Insert::Full) => return Err(DropReason::FlowTableFull),
-        Ok(()) | Err(_) => {}
+    // Anything else than a full table means that it is there, put by another CPU.
+    if insert_both(env, Table::Main, pair) == Err(Insert::Full) {
+        return Err(DropReason::FlowTableFull);
     }
     env.remove_flow(Table::HalfOpen, &pair.original_key);
     env.remove_flow(Table::HalfOpen, &pair.reply_key);

@@ -77,7 +77,7 @@ fn lasts<'m, F: Family, E: Env<'m, F>>(
 ) -> bool {
     // Asked for every sixteenth packet only: it costs a look-up.
     let stream = table == Table::HalfOpen && original && packet.kind == Kind::Udp;
-    if !stream || flow.packets < STREAM_PACKETS || flow.packets % STREAM_PACKETS != 0 {
+    if !stream || flow.packets < STREAM_PACKETS || !flow.packets.is_multiple_of(STREAM_PACKETS) {
         return false;
     }
     match env.flow(table, peer) {

@@ -8,9 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::gateway::Gateway;
-use super::policy_file::PolicyFile;
 use super::watch::PolicyWatch;
-use super::{DaemonError, error};
+use super::{DaemonError, error, reload};
 use crate::datapath::{Events, inspect};
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.
@@ -70,8 +69,8 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
         tokio::select! {
             _ = sources.terminate.recv() => return,
             _ = sources.interrupt.recv() => return,
-            _ = sources.hangup.recv() => reload(gateway).await,
-            () = sources.watch.changed() => reload(gateway).await,
+            _ = sources.hangup.recv() => reload::reload(gateway).await,
+            () = sources.watch.changed() => reload::reload(gateway).await,
             changed = gateway.observer.changed(), if back_off.is_none() => {
                 if let Err(failed) = changed {
                     tracing::warn!("{}", error::chain(&failed));
@@ -88,53 +87,6 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
             }
         }
     }
-}
-
-/// Takes up the policy as it is on disk now, or says why not.
-///
-/// # Errors
-/// What is wrong, one line each; the policy in force stays.
-pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
-    let policy = PolicyFile::reload(&gateway.policy.path);
-    let policy = policy.and_then(|policy| {
-        if policy.model.flows == gateway.policy.model.flows {
-            return Ok(policy);
-        }
-        let (new, old) = (policy.model.flows, gateway.policy.model.flows);
-        let path = policy.path.display();
-        Err(vec![format!("{path}: `flows` is {new} now and was {old}: tables cannot grow while they are in use; restart the gateway")])
-    });
-    match policy {
-        Ok(policy) => {
-            gateway.reload_errors.clear();
-            if policy.model == gateway.policy.model {
-                gateway.policy = policy;
-                return Ok(());
-            }
-            gateway.numbers.update(&policy.model);
-            // What forwarding asks of an interface may have changed with the policy.
-            gateway.forwarding.clear();
-            gateway.policy = policy;
-            gateway.settle().await.map_err(|failed| vec![error::chain(&failed)])?;
-            tracing::info!("policy reloaded; generation {}", gateway.datapath.policy_generation());
-            Ok(())
-        }
-        Err(errors) => {
-            gateway.reload_errors.clone_from(&errors);
-            Err(errors)
-        }
-    }
-}
-
-async fn reload(gateway: &mut Gateway) {
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Status("reloading")]);
-    if let Err(errors) = try_reload(gateway).await {
-        for line in errors {
-            tracing::error!("{line}");
-        }
-        tracing::error!("the policy was not reloaded; the one before it stays in force");
-    }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Status("forwarding")]);
 }
 
 async fn reconcile(gateway: &mut Gateway) {

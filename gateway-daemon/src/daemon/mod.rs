@@ -9,6 +9,7 @@ mod logging;
 mod policy_file;
 mod reconcile;
 mod record;
+mod reload;
 mod shutdown;
 mod views;
 mod watch;

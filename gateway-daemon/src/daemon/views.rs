@@ -2,8 +2,8 @@
 
 use gateway_ebpf::abi::{Reason, RuleId};
 
-use super::events::try_reload;
 use super::gateway::{Gateway, now};
+use super::reload::try_reload;
 use crate::control::view::{
     Datapath, DropsView, FlowState, FlowView, FlowsView, InterfaceView, IpFamily, LinkState, MappingView, PolicyView, Protocol, ReasonView,
     RuleAction, RuleCounts, RuleView, StatusView, TableView, TrafficView, ZoneView,

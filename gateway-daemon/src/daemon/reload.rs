@@ -1,0 +1,53 @@
+//! The policy file again.
+
+use super::error;
+use super::gateway::Gateway;
+use super::policy_file::PolicyFile;
+
+/// Takes up the policy as it is on disk now, or says why not.
+///
+/// # Errors
+/// What is wrong, one line each; the policy in force stays.
+pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
+    let policy = PolicyFile::reload(&gateway.policy.path);
+    let policy = policy.and_then(|policy| {
+        if policy.model.flows == gateway.policy.model.flows {
+            return Ok(policy);
+        }
+        let (new, old) = (policy.model.flows, gateway.policy.model.flows);
+        let path = policy.path.display();
+        Err(vec![format!("{path}: `flows` is {new} now and was {old}: tables cannot grow while they are in use; restart the gateway")])
+    });
+    match policy {
+        Ok(policy) => {
+            gateway.reload_errors.clear();
+            if policy.model == gateway.policy.model {
+                gateway.policy = policy;
+                return Ok(());
+            }
+            gateway.numbers.update(&policy.model);
+            // What forwarding asks of an interface may have changed with the policy.
+            gateway.forwarding.clear();
+            gateway.policy = policy;
+            gateway.settle().await.map_err(|failed| vec![error::chain(&failed)])?;
+            tracing::info!("policy reloaded; generation {}", gateway.datapath.policy_generation());
+            Ok(())
+        }
+        Err(errors) => {
+            gateway.reload_errors.clone_from(&errors);
+            Err(errors)
+        }
+    }
+}
+
+/// [`try_reload`], for the log.
+pub async fn reload(gateway: &mut Gateway) {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Status("reloading")]);
+    if let Err(errors) = try_reload(gateway).await {
+        for line in errors {
+            tracing::error!("{line}");
+        }
+        tracing::error!("the policy was not reloaded; the one before it stays in force");
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Status("forwarding")]);
+}

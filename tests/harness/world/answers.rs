@@ -5,7 +5,7 @@ use gateway_ebpf::abi::{
     Rule, RuleId, SetBits,
 };
 use gateway_ebpf::env::{Env, Insert, RouteAnswer, RouteKind, RouteQuery, Table};
-use gateway_ebpf::zone::Search;
+use gateway_ebpf::search::Search;
 
 use super::routing::{Routing, ip};
 use super::tables::{HostFamily, PolicyTables, State};

@@ -1,6 +1,6 @@
 //! A compiled policy, as the daemon's plan would make it, and short ways to write its rules.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use gateway_ebpf::abi::{
     Action, BankHeader, Interface, Ipv4, Protocol, Rule, RuleFlags, RuleId, RuleTarget, SetBits, SetId, TranslateKind, ZoneId,
@@ -104,9 +104,4 @@ pub fn forward(id: u16, from: ZoneId, protocol: Protocol, set: SetId, port: u16,
         target: RuleTarget { address, port_first: server.1, ..Default::default() },
         ..Default::default()
     }
-}
-
-/// The prefix of one address.
-pub(crate) fn host(address: IpAddr) -> IpNet {
-    IpNet::from(address)
 }

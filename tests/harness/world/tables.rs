@@ -9,7 +9,7 @@ use gateway_ebpf::abi::{
     MappingKey, POOL_LEN, RULES_LEN, Rule, RuleList, SetBits, V4, V6, rule_index,
 };
 use gateway_ebpf::env::{Insert, Table};
-use gateway_ebpf::zone::Search;
+use gateway_ebpf::search::Search;
 use ipnet::IpNet;
 
 use super::policy::Policy;

@@ -45,12 +45,12 @@ impl Routing {
 
     /// Answers a question as `gateway-ebpf/src/hooks/fib.rs` does.
     pub fn answer<F: Family>(&self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind {
-        if self.not_forwarding.contains(&query.arrival) {
-            return RouteKind::ForwardingOff;
-        }
         let destination = ip(query.destination);
         if self.own.contains(&destination) {
             return RouteKind::Local;
+        }
+        if self.not_forwarding.contains(&query.arrival) {
+            return RouteKind::ForwardingOff;
         }
         let longest = self.routes.iter().filter(|route| route.to.contains(&destination)).max_by_key(|route| route.to.prefix_len());
         let Some(route) = longest else { return RouteKind::Unreachable };

@@ -11,7 +11,7 @@ mod tables;
 
 pub use hooks::Sent;
 pub use policy::{Policy, accept, exempt, forward, masquerade, pooled, refuse, reject};
-pub use routing::{Neighbour, Route, Routing};
+pub use routing::{Neighbour, Route, Routing, ip, words};
 pub use tables::{Bounded, Capacities, FamilyTables, HostFamily, PolicyTables, Snapshot, State};
 
 use gateway_ebpf::abi::{Generation, Reason};

@@ -1,6 +1,7 @@
 //! The packet core, through the host world: what happens to packets, flow by flow.
 
 mod checksum;
+mod drops;
 mod fast_path;
 mod flow;
 mod generation;

@@ -1,12 +1,15 @@
 //! What the tests and the lab share: namespaces of their own, a topology, waiting without sleeping, honest skips.
 //!
-//! Free of the daemon and the packet core on purpose: xtask builds this before the BPF toolchain is there.
+//! Free of the daemon on purpose: xtask builds this before the BPF toolchain is there. The packet core is here as a pure library only.
 
+pub mod frames;
 pub mod lab;
 pub mod namespace;
 pub mod process;
+pub mod site;
 pub mod skip;
 pub mod wait;
+pub mod world;
 
 pub use lab::Lab;
 pub use namespace::Namespace;

@@ -42,10 +42,11 @@ pub fn look_up<F: Tables>(context: *mut c_void, query: &RouteQuery<F>, answer: &
     // SAFETY: `params` is a whole `struct bpf_fib_lookup` on the stack, `context` the program's own context.
     let code = unsafe { bpf_fib_lookup(context, &mut params, size_of::<Params>() as i32, 0) };
     if code != ret::SUCCESS && code != ret::NO_NEIGHBOUR {
-        return if code == ret::FORWARDING_OFF {
-            RouteKind::ForwardingOff
-        } else if F::is_own(query.destination) {
+        // The gateway's own traffic first: it does not depend on forwarding.
+        return if F::is_own(query.destination) {
             RouteKind::Local
+        } else if code == ret::FORWARDING_OFF {
+            RouteKind::ForwardingOff
         } else {
             RouteKind::Unreachable
         };

@@ -118,8 +118,13 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &'m 
         if original {
             scratch.flow.rule = rule;
         }
-        if before != scratch.answer.egress && !move_peer(env, table, &peer, scratch) {
-            return end(env, table, scratch);
+        if before != scratch.answer.egress {
+            // A packet that cannot leave moves nothing: half a move would lose the flow (path MTU discovery begins this way).
+            let redirected = scratch.flow.destination != scratch.packet.key.destination;
+            route::check_hop(&scratch.packet, &scratch.arrival, scratch.answer.mtu, redirected)?;
+            if !move_peer(env, table, &peer, scratch) {
+                return end(env, table, scratch);
+            }
         }
     }
     open::set_route(&mut scratch.flow, &scratch.answer, kind, to, config);

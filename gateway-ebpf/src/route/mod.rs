@@ -43,7 +43,9 @@ pub fn validate_source<'m, F: Family, E: Env<'m, F>>(
             }
             Ok(())
         }
-        RouteKind::Unreachable | RouteKind::ForwardingOff => {
+        // Nothing is known of the source; it would be wrong to blame it.
+        RouteKind::ForwardingOff => Err(DropReason::NotReady),
+        RouteKind::Unreachable => {
             if interface.flags.has(InterfaceFlags::STRICT) || interface.flags.has(InterfaceFlags::LOOSE) {
                 return Err(DropReason::SourceValidation);
             }

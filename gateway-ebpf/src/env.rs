@@ -4,10 +4,9 @@
 //! as long as the tables, so that they can be held while flows change.
 
 use crate::abi::{
-    Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, IfIndex, Interface, Ipv4, Mac, Mapping, MappingKey,
-    Protocol, Rule, RuleId, SetBits, Tick,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, IfIndex, Interface, Ipv4, Mac, Mapping,
+    MappingKey, Protocol, Rule, RuleId, Search, SetBits, Tick,
 };
-use crate::search::Search;
 
 /// What the hook knows of a packet besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,8 +110,13 @@ pub trait Env<'m, F: Family> {
 
     /// The memory of a rule search; it has its own place because the kernel's stack has 512 bytes.
     fn search(&mut self) -> Option<&mut Search>;
-    /// Runs [`Search::step`] for 0, 1, … up to `len`, until it says stop.
+    /// Runs [`crate::search::step`] for 0, 1, … up to `len`, until it says stop.
     fn run_search(&mut self, len: u32);
+
+    /// The memory of a search for an external port; `None` for a family that is not translated.
+    fn allocation(&mut self) -> Option<&mut Allocation<F>>;
+    /// Runs [`crate::nat::attempt`] for 0, 1, … up to `attempts`, until it says stop.
+    fn run_allocation(&mut self, attempts: u32);
 
     /// Asks the kernel's routing tables.
     fn route(&mut self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind;
@@ -139,8 +143,8 @@ pub trait Env<'m, F: Family> {
 
     /// Flows that the host holds now.
     fn host_flows(&self, host: F::Address) -> u32;
-    /// Counts one more. False when the host table is full.
-    fn count_host(&mut self, host: F::Address) -> bool;
+    /// Counts one more. A full host table counts nothing: a quota is not worth an outage.
+    fn count_host(&mut self, host: F::Address);
     /// When the rule's next flow is due, in nanoseconds; see [`crate::zone`].
     fn rate(&mut self, rule: RuleId) -> Option<&mut u64>;
     /// Counts a match of a rule.

@@ -5,11 +5,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use gateway_ebpf::abi::{
-    BankHeader, Config, Endpoint, EndpointKey, Flow, FlowKey, INTERFACES_LEN, Interface, Ipv4, Ipv6, Mapping, MappingKey, POOL_LEN,
-    RULES_LEN, Reason, Rule, SetBits, SetKey, V4, V6,
+    Allocation, BankHeader, Config, Endpoint, EndpointKey, Flow, FlowKey, INTERFACES_LEN, Interface, Ipv4, Ipv6, Mapping, MappingKey,
+    POOL_LEN, RULES_LEN, Reason, Rule, Search, SetBits, SetKey, V4, V6,
 };
 use gateway_ebpf::pipeline::Scratch;
-use gateway_ebpf::search::Search;
 
 /// Nanoseconds that stand in for the clock when not 0: the parity tests need both sides to see one time.
 #[allow(unsafe_code)]
@@ -55,14 +54,14 @@ pub static ENDPOINTS_V4: HashMap<EndpointKey<V4>, Endpoint<V4>> = HashMap::with_
 
 /// Flows that a host has opened: written by the programs only.
 #[map]
-pub static HOSTS_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(65536, 0);
+pub static HOSTS_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(16384, 0);
 #[map]
-pub static HOSTS_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(65536, 0);
+pub static HOSTS_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(16384, 0);
 /// Flows of a host that have ended: written by the daemon only. The difference is what it holds, without a shared write.
 #[map]
-pub static HOSTS_ENDED_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(65536, 0);
+pub static HOSTS_ENDED_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(16384, 0);
 #[map]
-pub static HOSTS_ENDED_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(65536, 0);
+pub static HOSTS_ENDED_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(16384, 0);
 
 /// Packets that were not forwarded, by [`Reason::index`].
 #[map]
@@ -79,6 +78,8 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 /// The kernel's stack has 512 bytes. A program runs to its end on one CPU with bottom halves off, so one of each per CPU is enough.
 #[map]
 pub static SEARCH: PerCpuArray<Search> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static ALLOCATION_V4: PerCpuArray<Allocation<V4>> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static SCRATCH_V4: PerCpuArray<Scratch<V4>> = PerCpuArray::with_max_entries(1, 0);
 #[map]

@@ -167,8 +167,9 @@ fn a_host_may_hold_so_many_flows_and_no_more() {
 }
 
 #[test]
-fn a_full_host_table_refuses() {
+fn a_full_host_table_refuses_nobody() {
     let mut world = sized(Capacities { hosts: 1, ..Default::default() });
     let _ = established(&mut world);
-    drops(&mut world, outbound(2001).from("10.0.1.11").udp(b""), LAN_LEG, DropReason::HostQuota);
+    let _ = exchange_udp(&mut world, site::path(LAN_LEG, "10.0.1.11", 2001, REMOTE, 80), LAN_LEG);
+    assert_eq!(world.state.v4.hosts.len(), 1);
 }

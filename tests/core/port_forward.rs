@@ -134,3 +134,16 @@ fn removing_the_forward_ends_the_flow_from_both_sides() {
         assert!(world.state.v4.flows.is_empty());
     }
 }
+
+#[test]
+fn the_quota_counts_for_the_server_and_not_for_each_client() {
+    let mut world = site::world(&Policy { flows_per_host: 2, ..policy() });
+    for host in 1..=2 {
+        let mut path = client(50_000);
+        path.source = address(&format!("198.18.0.{host}"));
+        let _ = handshake(&mut world, path, WAN_LEG);
+    }
+    let mut third = client(50_000);
+    third.source = address("198.18.0.3");
+    drops(&mut world, third.tcp(flag::SYN, b""), WAN_LEG, DropReason::HostQuota);
+}

@@ -160,7 +160,7 @@ where
         }
         swept.live.add(&flow);
         if original {
-            *hosts.entry(key.source).or_insert(0) += 1;
+            *hosts.entry(host(&key, &flow)).or_insert(0) += 1;
             alive(&key, &flow);
         }
     })?;
@@ -174,7 +174,7 @@ where
         if other_lives || refreshed {
             swept.live.add(&seen);
             if original {
-                *hosts.entry(key.source).or_insert(0) += 1;
+                *hosts.entry(host(&key, &seen)).or_insert(0) += 1;
                 alive(&key, &seen);
             }
             continue;
@@ -188,6 +188,11 @@ where
         table.remove(key);
     }
     Ok(())
+}
+
+/// The internal host that a flow counts for, as in the core: behind a port forward the server.
+fn host<F: Family>(key: &FlowKey<F>, flow: &Flow<F>) -> F::Address {
+    if flow.flags.has(FlowFlags::DESTINATION_NAT) { flow.destination } else { key.source }
 }
 
 /// Tells the programs how many flows each host has ended: what it opened less what it holds. Counted anew every time, so that an

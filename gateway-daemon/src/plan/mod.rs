@@ -7,10 +7,10 @@ mod numbers;
 mod sets;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use gateway_ebpf::abi::{self, Action, Rule, SetBits};
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use interface::{ModeReason, PlannedInterface, WaitReason, Waiting};
 pub use nat::{LOCAL_PORTS, MASQUERADE_PORTS};
@@ -73,16 +73,40 @@ pub fn plan(model: &Model, inventory: &Inventory, numbers: &Numbers) -> Plan {
         ..Default::default()
     };
     let (sets_v4, sets_v6) = sets.membership();
-    let addresses = || inventory.links.values().flat_map(|link| &link.addresses);
+    let (own_v4, own_v6) = own_addresses(inventory);
     Plan {
         policy: PolicyTables { sets_v4, sets_v6, ..policy },
         interfaces,
         waiting,
-        own_v4: addresses().filter_map(|net| if let IpAddr::V4(address) = net.addr() { Some(address) } else { None }).collect(),
-        own_v6: addresses().filter_map(|net| if let IpAddr::V6(address) = net.addr() { Some(address) } else { None }).collect(),
+        own_v4,
+        own_v6,
         flows_per_host: model.flows_per_host,
         routing_changes: inventory.routing_changes,
     }
+}
+
+/// What the kernel takes as its own: its addresses, the broadcast address of each IPv4 prefix (RFC 919), and the subnet-router anycast
+/// address of each IPv6 prefix (RFC 4291 section 2.6.1).
+fn own_addresses(inventory: &Inventory) -> (BTreeSet<Ipv4Addr>, BTreeSet<Ipv6Addr>) {
+    let (mut v4, mut v6) = (BTreeSet::new(), BTreeSet::new());
+    for net in inventory.links.values().flat_map(|link| &link.addresses) {
+        match net {
+            IpNet::V4(net) => {
+                v4.insert(net.addr());
+                // Point-to-point prefixes have none (RFC 3021).
+                if net.prefix_len() < 31 {
+                    v4.insert(net.broadcast());
+                }
+            }
+            IpNet::V6(net) => {
+                v6.insert(net.addr());
+                if net.prefix_len() < 127 {
+                    v6.insert(net.network());
+                }
+            }
+        }
+    }
+    (v4, v6)
 }
 
 /// A protocol as rules carry it: 1 stands for both ICMPs.

@@ -79,3 +79,14 @@ fn auto_keeps_xdp_off_a_veth_and_on_a_native_nic() {
     assert_eq!((planned.interfaces[&IfIndex(2)].xdp, planned.interfaces[&IfIndex(2)].reason), (false, ModeReason::Veth));
     assert_eq!((planned.interfaces[&IfIndex(3)].xdp, planned.interfaces[&IfIndex(3)].reason), (true, ModeReason::Native));
 }
+
+#[test]
+fn broadcast_and_anycast_addresses_are_the_gateways_own() {
+    let (model, numbers) = seed();
+    let mut inventory = Inventory::default();
+    inventory.links.insert(IfIndex(2), link(2, "eth0", &["10.128.0.15/24", "192.0.2.0/31", "fd00:128::15/64"]));
+    let planned = plan(&model, &inventory, &numbers);
+    let v4: Vec<String> = planned.own_v4.iter().map(ToString::to_string).collect();
+    assert_eq!(v4, ["10.128.0.15", "10.128.0.255", "192.0.2.0"]);
+    assert!(planned.own_v6.contains(&"fd00:128::".parse().unwrap()) && planned.own_v6.contains(&"fd00:128::15".parse().unwrap()));
+}

@@ -7,6 +7,7 @@
 //! - enums are append-only: their numbers are in running kernels and in dashboards.
 
 mod address;
+mod allocation;
 mod config;
 mod event;
 mod flow;
@@ -15,8 +16,10 @@ mod interface;
 mod nat;
 mod reason;
 mod rule;
+mod search;
 
 pub use address::{Address, Family, Ipv4, Ipv6, V4, V6};
+pub use allocation::{Allocation, Outcome, PortRange};
 pub use config::{BankHeader, Config, LIST_LEN, POOL_LEN, RULES_LEN, RuleList, rule_index};
 pub use event::{Event, EventKind};
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, Link};
@@ -25,6 +28,7 @@ pub use interface::{INTERFACES_LEN, Interface, InterfaceFlags};
 pub use nat::{Endpoint, EndpointKey, Mapping, MappingKey};
 pub use reason::{DropReason, PassReason, PuntReason, Reason};
 pub use rule::{Action, Rule, RuleFlags, RuleTarget, SETS_LEN, SetBits, SetId, SetKey, TranslateKind};
+pub use search::{Query, Search};
 
 /// Marks the types that cross the boundary as plain bytes: `repr(C)`, `Copy`, no padding, valid for every bit pattern.
 pub trait Abi: Copy + 'static {}

@@ -8,11 +8,11 @@ use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use aya_ebpf::maps::HashMap;
 use gateway_ebpf::abi::{
-    Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping, MappingKey,
-    Rule, RuleId, SetBits,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping,
+    MappingKey, Rule, RuleId, Search, SetBits,
 };
 use gateway_ebpf::env::{Env, Insert, RouteAnswer, RouteKind, RouteQuery, Table};
-use gateway_ebpf::search::Search;
+use gateway_ebpf::{nat, search};
 
 use super::fib;
 use super::tables::Tables;
@@ -39,7 +39,19 @@ impl<F: Tables> Kernel<F> {
 extern "C" fn step<F: Tables>(position: u32, _context: *mut c_void) -> i64 {
     let Some(search) = search_memory() else { return 1 };
     let kernel = Kernel::<F>::new(core::ptr::null_mut());
-    match search.step(&kernel, position) {
+    stop(search::step(search, &kernel, position))
+}
+
+/// One attempt of a search for an external port, called by `bpf_loop`.
+extern "C" fn attempt<F: Tables>(number: u32, _context: *mut c_void) -> i64 {
+    let Some(allocation) = F::allocation() else { return 1 };
+    stop(nat::attempt(allocation, &mut Kernel::<F>::new(core::ptr::null_mut()), number))
+}
+
+/// What `bpf_loop` wants to hear.
+#[inline(always)]
+fn stop(flow: ControlFlow<()>) -> i64 {
+    match flow {
         ControlFlow::Continue(()) => 0,
         ControlFlow::Break(()) => 1,
     }
@@ -101,6 +113,17 @@ impl<F: Tables> Env<'static, F> for Kernel<F> {
     fn run_search(&mut self, len: u32) {
         // SAFETY: the callback has the signature that `bpf_loop` wants, and takes no context.
         unsafe { bpf_loop(len, step::<F> as *mut c_void, core::ptr::null_mut(), 0) };
+    }
+
+    #[inline(always)]
+    fn allocation(&mut self) -> Option<&mut Allocation<F>> {
+        F::allocation()
+    }
+
+    #[inline(always)]
+    fn run_allocation(&mut self, attempts: u32) {
+        // SAFETY: as for the search.
+        unsafe { bpf_loop(attempts, attempt::<F> as *mut c_void, core::ptr::null_mut(), 0) };
     }
 
     #[inline(always)]
@@ -174,14 +197,13 @@ impl<F: Tables> Env<'static, F> for Kernel<F> {
     }
 
     #[inline(always)]
-    fn count_host(&mut self, host: F::Address) -> bool {
+    fn count_host(&mut self, host: F::Address) {
         match F::hosts().get_ptr_mut(host) {
-            Some(counter) => {
-                // SAFETY: one word of a preallocated entry. Two CPUs may lose an increment; the daemon's sweep counts anew.
-                unsafe { *counter = (*counter).wrapping_add(1) };
-                true
+            // SAFETY: one word of a preallocated entry. Two CPUs may lose an increment; the daemon's sweep counts anew.
+            Some(counter) => unsafe { *counter = (*counter).wrapping_add(1) },
+            None => {
+                let _ = F::hosts().insert(host, 1, BPF_ANY as u64);
             }
-            None => F::hosts().insert(host, 1, BPF_ANY as u64).is_ok(),
         }
     }
 

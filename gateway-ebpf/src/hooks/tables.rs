@@ -2,7 +2,7 @@
 
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
-use gateway_ebpf::abi::{Bank, Endpoint, EndpointKey, Family, Flow, FlowKey, Mapping, MappingKey, SetBits, SetKey, V4, V6};
+use gateway_ebpf::abi::{Allocation, Bank, Endpoint, EndpointKey, Family, Flow, FlowKey, Mapping, MappingKey, SetBits, SetKey, V4, V6};
 use gateway_ebpf::env::Table;
 
 use crate::maps;
@@ -17,6 +17,8 @@ pub trait Tables: Family {
     fn hosts_ended() -> &'static HashMap<Self::Address, u32>;
     fn sets(bank: Bank, address: Self::Address) -> Option<&'static SetBits>;
     fn is_own(address: Self::Address) -> bool;
+    /// `None` for a family that is not translated.
+    fn allocation() -> Option<&'static mut Allocation<Self>>;
     /// `None` for a family that is not translated.
     fn mappings() -> Option<&'static HashMap<MappingKey<Self>, Mapping>>;
     /// `None` for a family that is not translated.
@@ -55,6 +57,11 @@ impl Tables for V4 {
         maps::OWN_V4.get_ptr(address).is_some()
     }
     #[inline(always)]
+    fn allocation() -> Option<&'static mut Allocation<Self>> {
+        // SAFETY: per CPU, and the program is not interrupted by another instance of itself.
+        maps::ALLOCATION_V4.get_ptr_mut(0).map(|p| unsafe { &mut *p })
+    }
+    #[inline(always)]
     fn mappings() -> Option<&'static HashMap<MappingKey<Self>, Mapping>> {
         Some(&maps::MAPPINGS_V4)
     }
@@ -87,6 +94,10 @@ impl Tables for V6 {
     #[inline(always)]
     fn is_own(address: Self::Address) -> bool {
         maps::OWN_V6.get_ptr(address).is_some()
+    }
+    #[inline(always)]
+    fn allocation() -> Option<&'static mut Allocation<Self>> {
+        None
     }
     #[inline(always)]
     fn mappings() -> Option<&'static HashMap<MappingKey<Self>, Mapping>> {

@@ -15,6 +15,7 @@ pub fn find_or_make<'m, F: Family, E: Env<'m, F>>(
     config: &Config,
     source: &Source<F>,
     key: &FlowKey<F>,
+    reply: &mut FlowKey<F>,
     now: Tick,
 ) -> Result<Claim, DropReason> {
     let mapping_key = mapping_key(source.address, source.rule, key.source, key.source_port, key.link().protocol());
@@ -22,7 +23,7 @@ pub fn find_or_make<'m, F: Family, E: Env<'m, F>>(
         mapping.last_used = now;
         return Ok(Claim { port: mapping.external_port, fresh: false });
     }
-    let port = allocate::per_endpoint(env, config, source, key, now)?;
+    let port = allocate::allocate(env, config, source, key, reply, now)?;
     let mapping = Mapping { external_port: port, zero: 0, created: now, last_used: now };
     match env.insert_mapping(&mapping_key, &mapping) {
         Insert::Done => Ok(Claim { port, fresh: true }),

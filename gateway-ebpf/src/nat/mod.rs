@@ -6,6 +6,7 @@ mod mapping;
 mod siphash;
 mod source;
 
+pub use allocate::attempt;
 pub use destination::{Destination, translate_destination};
 pub use mapping::{release, undo};
 pub use source::{Claim, Source, claim, expected_source, select};

@@ -1,9 +1,10 @@
 //! Source NAT: which rule, which external address, which port.
 
-use super::allocate::{self, Range};
+use super::allocate;
 use super::mapping;
 use crate::abi::{
-    Address, Bank, BankHeader, Config, DropReason, Family, FlowKey, Interface, Port, Rule, RuleFlags, RuleId, RuleList, Tick, TranslateKind,
+    Address, Bank, BankHeader, Config, DropReason, Family, FlowKey, Interface, Port, PortRange, Rule, RuleFlags, RuleId, RuleList, Tick,
+    TranslateKind,
 };
 use crate::env::Env;
 use crate::search::find;
@@ -16,7 +17,7 @@ pub struct Source<F: Family> {
     /// The rule.
     pub rule: RuleId,
     /// External ports for internal ports of 1024 and above.
-    pub ports: Range,
+    pub ports: PortRange,
     /// One mapping per flow in place of one per internal endpoint.
     pub per_flow: bool,
     /// Any remote may use the mapping.
@@ -56,7 +57,7 @@ pub fn select<'m, F: Family, E: Env<'m, F>>(
     Ok(Some(Source {
         address,
         rule: rule.id,
-        ports: Range { first: rule.target.port_first, last: rule.target.port_last },
+        ports: PortRange { first: rule.target.port_first, last: rule.target.port_last },
         per_flow: rule.flags.has(RuleFlags::MAPPING_PER_FLOW),
         open: rule.flags.has(RuleFlags::OPEN_FILTERING),
     }))
@@ -111,7 +112,8 @@ pub fn claim<'m, F: Family, E: Env<'m, F>>(
     now: Tick,
 ) -> Result<Claim, DropReason> {
     if source.per_flow {
-        return allocate::per_flow(env, config, source, key, reply, now);
+        let port = allocate::allocate(env, config, source, key, reply, now)?;
+        return Ok(Claim { port, fresh: false });
     }
-    mapping::find_or_make(env, config, source, key, now)
+    mapping::find_or_make(env, config, source, key, reply, now)
 }

@@ -6,7 +6,7 @@ use crate::abi::{
     RuleId,
 };
 use crate::decision::Forward;
-use crate::env::{Arrival, Env, RouteAnswer, RouteKind, Table};
+use crate::env::{Arrival, Env, RouteAnswer, RouteKind};
 use crate::nat;
 use crate::packet::{Kind, Packet};
 use crate::wire::{checksum, tcp};
@@ -47,7 +47,9 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &'m Config, scr
     let subject =
         Subject { key: *key, destination: destination.address, port: destination.port, admitted: destination.admitted, again: false };
     let (rule, source) = policy::judge_and_select(env, &policy, config, to, &subject, arrival).map_err(refuse)?;
-    if env.host_flows(key.source) >= config.flows_per_host {
+    // The internal host pays: behind a port forward the server, whatever number of clients it has.
+    let host = if destination.rule.0 != 0 { destination.address } else { key.source };
+    if env.host_flows(host) >= config.flows_per_host {
         return Err(refuse(DropReason::HostQuota));
     }
 
@@ -80,25 +82,14 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &'m Config, scr
     let nat_rule = source.as_ref().map_or(destination.rule, |source| source.rule);
     complete(pair, from.index, arrival, flags, nat_rule);
     fast_path::touch(&mut pair.original, packet, arrival.now());
-    let stored = store(env, pair);
-    if let Err(reason) = stored {
+    if let Err(reason) = flow::store_half_open(env, pair) {
         if let (Some(source), Some(claim)) = (&source, &claim) {
             nat::undo(env, source, key, claim);
         }
         return Err(refuse(reason));
     }
+    env.count_host(host);
     *forward = Forward::by(&pair.original, answer.gateway);
-    Ok(())
-}
-
-/// Stores the flow and counts it for its host: both or neither.
-#[inline(always)]
-fn store<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &flow::Pair<F>) -> Result<(), DropReason> {
-    flow::store_half_open(env, pair)?;
-    if !env.count_host(pair.original_key.source) {
-        flow::remove_both(env, Table::HalfOpen, &pair.original_key, &pair.reply_key);
-        return Err(DropReason::HostQuota);
-    }
     Ok(())
 }
 

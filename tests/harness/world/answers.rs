@@ -1,11 +1,11 @@
 //! The second seam of the core, answered from collections.
 
 use gateway_ebpf::abi::{
-    Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping, MappingKey,
-    Rule, RuleId, SetBits,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping,
+    MappingKey, Rule, RuleId, Search, SetBits,
 };
 use gateway_ebpf::env::{Env, Insert, RouteAnswer, RouteKind, RouteQuery, Table};
-use gateway_ebpf::search::Search;
+use gateway_ebpf::{nat, search};
 
 use super::routing::{Routing, ip};
 use super::tables::{HostFamily, PolicyTables, State};
@@ -55,11 +55,27 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
     fn run_search(&mut self, len: u32) {
         let mut search = self.state.search;
         for position in 0..len {
-            if search.step::<F, Self>(self, position).is_break() {
+            if search::step::<F, Self>(&mut search, self, position).is_break() {
                 break;
             }
         }
         self.state.search = search;
+    }
+
+    fn allocation(&mut self) -> Option<&mut Allocation<F>> {
+        F::allocation(self.state)
+    }
+
+    fn run_allocation(&mut self, attempts: u32) {
+        let Some(mut allocation) = F::allocation(self.state).copied() else { return };
+        for number in 0..attempts {
+            if nat::attempt(&mut allocation, self, number).is_break() {
+                break;
+            }
+        }
+        if let Some(memory) = F::allocation(self.state) {
+            *memory = allocation;
+        }
     }
 
     fn route(&mut self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind {
@@ -109,14 +125,13 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
         if held > u32::MAX / 2 { 0 } else { held }
     }
 
-    fn count_host(&mut self, host: F::Address) -> bool {
+    fn count_host(&mut self, host: F::Address) {
         let hosts = &mut F::tables_mut(self.state).hosts;
         match hosts.get_mut(&host) {
-            Some(counter) => {
-                *counter = counter.wrapping_add(1);
-                true
+            Some(counter) => *counter = counter.wrapping_add(1),
+            None => {
+                let _ = hosts.insert(host, 1);
             }
-            None => hosts.insert(host, 1) == Insert::Done,
         }
     }
 

@@ -5,11 +5,10 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 use gateway_ebpf::abi::{
-    Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, Generation, INTERFACES_LEN, Interface, Ipv4, Mapping,
-    MappingKey, POOL_LEN, RULES_LEN, Rule, RuleList, SetBits, V4, V6, rule_index,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, Generation, INTERFACES_LEN, Interface, Ipv4,
+    Mapping, MappingKey, POOL_LEN, RULES_LEN, Rule, RuleList, Search, SetBits, V4, V6, rule_index,
 };
 use gateway_ebpf::env::{Insert, Table};
-use gateway_ebpf::search::Search;
 use ipnet::IpNet;
 
 use super::policy::Policy;
@@ -143,6 +142,8 @@ pub trait HostFamily: Family {
     fn tables(state: &State) -> &FamilyTables<Self>;
     /// Its tables, to be changed.
     fn tables_mut(state: &mut State) -> &mut FamilyTables<Self>;
+    /// The memory of a search for an external port; `None` for a family that is not translated.
+    fn allocation(state: &mut State) -> Option<&mut Allocation<Self>>;
 }
 
 impl HostFamily for V4 {
@@ -152,6 +153,9 @@ impl HostFamily for V4 {
     fn tables_mut(state: &mut State) -> &mut FamilyTables<Self> {
         &mut state.v4
     }
+    fn allocation(state: &mut State) -> Option<&mut Allocation<Self>> {
+        Some(&mut state.allocation)
+    }
 }
 
 impl HostFamily for V6 {
@@ -160,6 +164,9 @@ impl HostFamily for V6 {
     }
     fn tables_mut(state: &mut State) -> &mut FamilyTables<Self> {
         &mut state.v6
+    }
+    fn allocation(_: &mut State) -> Option<&mut Allocation<Self>> {
+        None
     }
 }
 
@@ -175,6 +182,8 @@ pub struct State {
     pub v6: FamilyTables<V6>,
     /// The memory of a rule search.
     pub search: Search,
+    /// The memory of a search for an external port.
+    pub allocation: Allocation<V4>,
     /// Packets not forwarded, by [`gateway_ebpf::abi::Reason::index`].
     pub reasons: Vec<u64>,
     /// Matches by rule number.
@@ -191,6 +200,7 @@ impl State {
             v4: FamilyTables::new(capacities),
             v6: FamilyTables::new(capacities),
             search: Search::default(),
+            allocation: Allocation::default(),
             reasons: vec![0; gateway_ebpf::abi::Reason::LEN as usize],
             rule_hits: HashMap::new(),
             rates: HashMap::new(),

@@ -21,14 +21,20 @@ proptest! {
         let mut world = site::world(&policy);
         let remote = std::net::Ipv4Addr::from(0x0800_0000 | remote).to_string();
         let path = site::path(LAN_LEG, "10.0.1.13", port, &remote, far_port);
-        let (there_frame, back_frame): (Vec<u8>, fn(&Path, &[u8]) -> Vec<u8>) = match kind {
-            0 => (path.tcp(flag::SYN, &payload), |path, payload| path.tcp(flag::SYN | flag::ACK, payload)),
-            1 => (path.udp(&payload), |path, payload| path.udp(payload)),
-            _ => (path.echo_request(&payload), |path, payload| path.echo_reply(payload)),
+        let request = match kind {
+            0 => path.tcp(flag::SYN, &payload),
+            1 => path.udp(&payload),
+            _ => path.echo_request(&payload),
         };
         // `sent` reads both with etherparse and compares every checksum.
-        let (leg, there) = sent(&mut world, there_frame, LAN_LEG);
-        let _ = sent(&mut world, back_frame(&there.path.back(), &payload), leg);
+        let (leg, there) = sent(&mut world, request, LAN_LEG);
+        let back = there.path.back();
+        let answer = match kind {
+            0 => back.tcp(flag::SYN | flag::ACK, &payload),
+            1 => back.udp(&payload),
+            _ => back.echo_reply(&payload),
+        };
+        let _ = sent(&mut world, answer, leg);
     }
 
     /// A wrong transport checksum stays exactly as wrong: the receiver must notice (RFC 3022 section 4.1).

@@ -52,16 +52,14 @@ pub fn v6() -> Path {
 fn world() -> World {
     let mut world = site::world(&Policy { default: Action::ACCEPT, firewall: vec![], ..site::policy() });
     for path in [v4(), v6()] {
-        let talk: [(Vec<u8>, fn(&Path) -> Vec<u8>); 3] = [
-            (path.tcp(flag::SYN, b""), |far| far.tcp(flag::SYN | flag::ACK, b"")),
-            (path.udp(b""), |far| far.udp(b"")),
-            (path.echo_request(b""), |far| far.echo_reply(b"")),
-        ];
-        for (mut there, answer) in talk {
+        let mut exchange = |mut there: Vec<u8>, answer: &dyn Fn(&Path) -> Vec<u8>| {
             let sent = world.tc(&mut there, LAN_LEG).expect("a good packet");
             let far = gateway_tests::frames::Seen::sound(&there).path;
             let _ = world.tc(&mut answer(&far.back()), sent.egress).expect("a good answer");
-        }
+        };
+        exchange(path.tcp(flag::SYN, b""), &|far| far.tcp(flag::SYN | flag::ACK, b""));
+        exchange(path.udp(b""), &|far| far.udp(b""));
+        exchange(path.echo_request(b""), &|far| far.echo_reply(b""));
         let _ = world.tc(&mut path.tcp(flag::ACK, b""), LAN_LEG).expect("a good packet");
     }
     world

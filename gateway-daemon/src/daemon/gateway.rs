@@ -16,6 +16,7 @@ use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
 use crate::model::Model;
 use crate::netlink::Observer;
+use crate::netlink::apply::NextHop;
 use crate::plan::{Numbers, Plan};
 
 /// Everything that the loop owns.
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub forwarding: BTreeSet<IfIndex>,
     /// Interfaces on which the kernel cannot answer for IPv6 packets (before Linux 6.17).
     pub without_ipv6_errors: BTreeSet<IfIndex>,
+    /// Gateways of the routes, and the state of the routes they were read in.
+    pub gateways: (Option<u64>, BTreeSet<NextHop>),
     /// The last sweep.
     pub swept: Swept,
     /// Flows, packets and bytes of everything that has ended.
@@ -114,6 +117,7 @@ impl Gateway {
             guarded: None,
             forwarding: BTreeSet::new(),
             without_ipv6_errors: BTreeSet::new(),
+            gateways: (None, BTreeSet::new()),
             swept: Swept::default(),
             ended: Ended::default(),
             control: None,

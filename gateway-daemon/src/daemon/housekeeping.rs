@@ -8,6 +8,7 @@ use super::error;
 use super::gateway::{Gateway, now};
 use crate::datapath::inspect;
 use crate::inventory::IfIndex;
+use crate::netlink;
 use crate::netlink::apply::NextHop;
 
 /// How often the tables are swept. Timeouts are minutes; a closed flow's ports are free this much later at most.
@@ -31,9 +32,25 @@ impl Gateway {
             }
             Err(error) => tracing::warn!("{}", error::chain(&error)),
         }
+        self.learn_gateways().await;
         let next_hops = self.stations();
         self.manage_neighbours(&next_hops).await;
         SWEEP.max(begun.elapsed() * SWEEP_SHARE)
+    }
+
+    /// Gateways of our links, read again only when routes have changed.
+    async fn learn_gateways(&mut self) {
+        let changes = self.observer.inventory().routing_changes;
+        if self.gateways.0 == Some(changes) {
+            return;
+        }
+        match netlink::gateways(&self.observer.handle()).await {
+            Ok(mut gateways) => {
+                gateways.retain(|gateway| self.plan.interfaces.contains_key(&gateway.link));
+                self.gateways = (Some(changes), gateways);
+            }
+            Err(failed) => tracing::warn!("{}", error::chain(&failed)),
+        }
     }
 
     fn warn_of_full_tables(&self, flows: u64) {
@@ -44,7 +61,7 @@ impl Gateway {
         }
     }
 
-    /// Stations on our links that flows go to.
+    /// Stations on our links that packets are sent to: gateways, and hosts that flows go to.
     fn stations(&self) -> BTreeSet<NextHop> {
         // Beyond this many flows the walk would cost more than the resolution that it saves.
         if self.swept.flows > 10_000 {
@@ -60,12 +77,7 @@ impl Gateway {
         let is_on_link = |link: &IfIndex, address: &IpAddr| {
             inventory.links.get(link).is_some_and(|link| link.addresses.iter().any(|net| net.contains(address) && net.addr() != *address))
         };
-        let gateways = self.policy.model.routes.iter().filter_map(|route| {
-            let via = route.via?;
-            let link = inventory.links.values().find(|link| is_on_link(&link.index, &via))?;
-            Some((link.index, via))
-        });
-        let mut wanted: BTreeSet<NextHop> = gateways.map(|(link, address)| NextHop { link, address }).collect();
+        let mut wanted = self.gateways.1.clone();
         for (link, address) in ends.filter(|(link, address)| is_on_link(link, address)) {
             if wanted.len() >= MANAGED_NEIGHBOURS {
                 break;

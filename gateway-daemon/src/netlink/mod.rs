@@ -6,10 +6,12 @@
 pub mod apply;
 mod connection;
 mod error;
+mod gateways;
 mod observer;
 mod parse;
 mod state;
 mod xdp_features;
 
 pub use error::NetlinkError;
+pub use gateways::gateways;
 pub use observer::Observer;

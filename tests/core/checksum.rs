@@ -1,6 +1,6 @@
 //! Checksums after a rewrite (RFC 1624), held against etherparse's whole sums.
 
-use gateway_tests::frames::{Path, Seen, flag};
+use gateway_tests::frames::{Seen, flag};
 use gateway_tests::site::{self, LAN, LAN_LEG, WAN, WAN_LEG};
 use gateway_tests::world::{Policy, pooled};
 use proptest::prelude::*;

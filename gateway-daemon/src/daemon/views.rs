@@ -158,7 +158,7 @@ impl Gateway {
         let now = now();
         let views = inspect::flows(self.datapath.maps())?.into_iter().filter_map(|record| {
             let idle = now.since(record.last_seen);
-            let allowed = allowance(&self.policy.model.timeouts, record.protocol, record.state);
+            let allowed = allowance(&self.policy.model.timeouts, record.protocol, record.state, record.half_open);
             self.flow(&record, u64::from(idle) * TICK_MS / 1000, u64::from(allowed.saturating_sub(idle)) * TICK_MS / 1000)
         });
         Ok(filter.select(views))

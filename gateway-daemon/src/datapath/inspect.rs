@@ -35,6 +35,8 @@ pub struct FlowRecord {
     pub egress: IfIndex,
     /// Its state.
     pub state: FlowState,
+    /// It stands in the half-open table.
+    pub half_open: bool,
     /// The firewall rule that accepted it; 0 the default.
     pub rule: RuleId,
     /// The NAT rule; 0 none.
@@ -70,14 +72,14 @@ pub struct MappingRecord {
 /// A table cannot be read.
 pub fn flows(maps: &Maps) -> Result<Vec<FlowRecord>, DatapathError> {
     let mut records = Vec::new();
-    collect(&maps.v4.flows, &mut records)?;
-    collect(&maps.v4.half_open, &mut records)?;
-    collect(&maps.v6.flows, &mut records)?;
-    collect(&maps.v6.half_open, &mut records)?;
+    collect(&maps.v4.flows, false, &mut records)?;
+    collect(&maps.v4.half_open, true, &mut records)?;
+    collect(&maps.v6.flows, false, &mut records)?;
+    collect(&maps.v6.half_open, true, &mut records)?;
     Ok(records)
 }
 
-fn collect<F: Family>(table: &Table<FlowKey<F>, Flow<F>>, records: &mut Vec<FlowRecord>) -> Result<(), DatapathError>
+fn collect<F: Family>(table: &Table<FlowKey<F>, Flow<F>>, half_open: bool, records: &mut Vec<FlowRecord>) -> Result<(), DatapathError>
 where
     FlowKey<F>: Abi,
     Flow<F>: Abi,
@@ -99,6 +101,7 @@ where
             arrival: IfIndex(key.link().ifindex().0),
             egress: IfIndex(flow.egress.0),
             state: flow.state,
+            half_open,
             rule: flow.rule,
             nat_rule: reply.rule,
             last_seen: flow.last_seen.max(reply.last_seen),

@@ -5,6 +5,7 @@
 //! looked at once more, and what slips through the remaining microsecond opens a flow anew on the same mapping.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use gateway_ebpf::abi::{Abi, Family, Flow, FlowFlags, FlowKey, FlowState, Ipv4, Mapping, MappingKey, Port, Protocol, SetKey, Tick, V4};
 
@@ -45,11 +46,16 @@ impl Traffic {
     }
 }
 
-/// How long a flow of that protocol and state may be idle, in ticks.
+/// A connection that was refused before it was one: nothing late can come that the flow would have to translate, and a scan of closed
+/// ports would otherwise fill the half-open table for minutes.
+const REFUSED: Duration = Duration::from_secs(10);
+
+/// How long a flow of that protocol and state may be idle, in ticks. `half_open`: it stands in the half-open table.
 #[must_use]
-pub fn allowance(timeouts: &Timeouts, protocol: Protocol, state: FlowState) -> u32 {
+pub fn allowance(timeouts: &Timeouts, protocol: Protocol, state: FlowState, half_open: bool) -> u32 {
     let duration = match protocol {
         Protocol::TCP => match state {
+            FlowState::CLOSED if half_open => REFUSED,
             FlowState::OPENING | FlowState::ANSWERED => timeouts.tcp_opening,
             FlowState::ESTABLISHED => timeouts.tcp_established,
             _ => timeouts.tcp_closing,
@@ -68,16 +74,16 @@ pub fn sweep(maps: &mut Maps, now: Tick, timeouts: &Timeouts) -> Result<Swept, D
     let mut swept = Swept::default();
     let mut idle = idle_mappings(&maps.mappings, now, timeouts, &mut swept)?;
     let mut hosts = HashMap::new();
-    sweep_table::<V4>(&mut maps.v4.flows, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    sweep_table::<V4>(&mut maps.v4.flows, false, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
     let established = swept.flows;
-    sweep_table::<V4>(&mut maps.v4.half_open, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    sweep_table::<V4>(&mut maps.v4.half_open, true, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
     let mut half_open = swept.flows - established;
     write_hosts(&mut maps.v4, &hosts)?;
 
     let mut hosts = HashMap::new();
-    sweep_table(&mut maps.v6.flows, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
+    sweep_table(&mut maps.v6.flows, false, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
     let before = swept.flows;
-    sweep_table(&mut maps.v6.half_open, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
+    sweep_table(&mut maps.v6.half_open, true, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
     half_open += swept.flows - before;
     write_hosts(&mut maps.v6, &hosts)?;
 
@@ -127,7 +133,7 @@ fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, now: Tick, timeouts: &T
     table.for_each(|key, mapping| {
         swept.mappings += 1;
         // A mapping without flows has nothing established: the closing time is TCP's.
-        if now.since(mapping.last_used) > allowance(timeouts, key.protocol, FlowState::CLOSED) {
+        if now.since(mapping.last_used) > allowance(timeouts, key.protocol, FlowState::CLOSED, false) {
             idle.wanted.insert((key.internal, key.internal_port, key.external, key.protocol));
             idle.mappings.insert(key, mapping);
         }
@@ -137,6 +143,7 @@ fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, now: Tick, timeouts: &T
 
 fn sweep_table<F: Family>(
     table: &mut Table<FlowKey<F>, Flow<F>>,
+    half_open: bool,
     now: Tick,
     timeouts: &Timeouts,
     swept: &mut Swept,
@@ -148,7 +155,8 @@ where
     Flow<F>: Abi,
 {
     let mut expired = Vec::new();
-    let has_expired = |key: &FlowKey<F>, flow: &Flow<F>| now.since(flow.last_seen) > allowance(timeouts, key.link().protocol(), flow.state);
+    let has_expired =
+        |key: &FlowKey<F>, flow: &Flow<F>| now.since(flow.last_seen) > allowance(timeouts, key.link().protocol(), flow.state, half_open);
     let mut entries = 0u64;
     table.for_each(|key, flow| {
         let original = flow.flags.has(FlowFlags::ORIGINAL);

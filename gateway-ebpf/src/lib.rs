@@ -1,7 +1,7 @@
 //! The packet core: bytes and table look-ups in, a decision out.
 //!
 //! Pure and without `unsafe`: no clock, no I/O. It runs in `cargo test`, and, compiled for BPF, in the kernel. Two seams separate it from
-//! the world: [`frame`] (bytes) and [`env`] (every question about the world).
+//! the world: [`frame`] (bytes) and [`mod@env`] (every question about the world).
 //!
 //! Imports point one way: `abi, wire <- packet <- search <- {flow, nat, zone, route} <- pipeline <- hooks`.
 #![cfg_attr(not(test), no_std)]

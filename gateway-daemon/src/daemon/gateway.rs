@@ -11,7 +11,7 @@ use super::policy_file::PolicyFile;
 use super::record::Record;
 use super::{DaemonError, Options};
 use crate::control::{ControlRequest, ControlServer};
-use crate::datapath::{Capacity, Datapath, Swept};
+use crate::datapath::{Capacity, Datapath, Swept, TcHook};
 use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
 use crate::model::Model;
@@ -100,7 +100,7 @@ impl Gateway {
     /// Why the gateway cannot run here.
     pub async fn start(options: Options, policy: PolicyFile) -> Result<Self, DaemonError> {
         let observer = Observer::start().await?;
-        let datapath = Datapath::new(Capacity { flows: policy.model.flows }, secret()?)?;
+        let datapath = Datapath::new(Capacity { flows: policy.model.flows }, secret()?, TcHook::of_this_kernel())?;
         let mut numbers = Numbers::default();
         numbers.update(&policy.model);
         let record = Record::open(&options.instance);

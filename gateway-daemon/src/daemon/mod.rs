@@ -1,4 +1,4 @@
-//! `gateway run`: one loop that owns all state. Everything that can change forwarding enters by [`Gateway::reconcile`].
+//! `gateway run`: one loop that owns all state. Everything that can change forwarding enters by `Gateway::reconcile`.
 
 mod error;
 mod events;

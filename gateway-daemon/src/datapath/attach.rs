@@ -12,6 +12,7 @@ use aya::util::KernelVersion;
 use super::error::DatapathError;
 use super::load::Loaded;
 use crate::inventory::IfIndex;
+use crate::model::InterfaceName;
 use crate::plan::{Plan, PlannedInterface};
 
 /// How tc was reached.
@@ -21,6 +22,15 @@ pub enum TcHook {
     Tcx,
     /// A filter on a clsact qdisc.
     Clsact,
+}
+
+impl TcHook {
+    /// The better one of those that this kernel has.
+    #[must_use]
+    pub fn of_this_kernel() -> Self {
+        let tcx = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0));
+        if tcx { Self::Tcx } else { Self::Clsact }
+    }
 }
 
 impl fmt::Display for TcHook {
@@ -39,6 +49,8 @@ pub struct Attachment {
     pub hook: TcHook,
     tc: SchedClassifierLinkId,
     xdp: Option<XdpLinkId>,
+    /// The interface whose clsact qdisc was made for this attachment.
+    qdisc: Option<InterfaceName>,
     /// Why XDP, which was wanted, is not there.
     pub refused: Option<String>,
 }
@@ -52,13 +64,19 @@ impl Attachment {
 }
 
 /// Every attachment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attachments {
+    hook: TcHook,
     /// By interface.
     pub held: BTreeMap<IfIndex, Attachment>,
 }
 
 impl Attachments {
+    /// None yet; `hook` is how tc will be reached.
+    pub fn new(hook: TcHook) -> Self {
+        Self { hook, held: BTreeMap::new() }
+    }
+
     /// Attaches where the plan has an interface, detaches where it has none any more.
     ///
     /// # Errors
@@ -72,8 +90,8 @@ impl Attachments {
         }
         for (index, planned) in &plan.interfaces {
             if !self.held.contains_key(index) {
-                let (hook, tc) = attach_tc(loaded.tc()?, planned)?;
-                self.held.insert(*index, Attachment { hook, tc, xdp: None, refused: None });
+                let attachment = attach_tc(self.hook, loaded.tc()?, planned)?;
+                self.held.insert(*index, attachment);
             }
             if let Some(attachment) = self.held.get_mut(index) {
                 follow_xdp(loaded, *index, planned, attachment)?;
@@ -83,20 +101,35 @@ impl Attachments {
     }
 }
 
-fn attach_tc(program: &mut SchedClassifier, planned: &PlannedInterface) -> Result<(TcHook, SchedClassifierLinkId), DatapathError> {
+fn attach_tc(hook: TcHook, program: &mut SchedClassifier, planned: &PlannedInterface) -> Result<Attachment, DatapathError> {
     let name = &planned.name.0;
-    let tcx = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0));
-    let (hook, options) = if tcx {
-        (TcHook::Tcx, TcAttachOptions::TcxOrder(LinkOrder::default()))
-    } else {
-        // It exists already on a machine with other tc programs; if it really cannot be made, attaching says so.
-        let _ = aya::programs::tc::qdisc_add_clsact(name);
-        (TcHook::Clsact, TcAttachOptions::Netlink(NlOptions::default()))
+    let (options, qdisc) = match hook {
+        TcHook::Tcx => (TcAttachOptions::TcxOrder(LinkOrder::default()), None),
+        TcHook::Clsact => {
+            // It exists already on a machine with other tc programs, and then stays; if it cannot be made, attaching says so.
+            let made = aya::programs::tc::qdisc_add_clsact(name).is_ok();
+            (TcAttachOptions::Netlink(NlOptions::default()), made.then(|| planned.name.clone()))
+        }
     };
-    let link = program
-        .attach_with_options(name, TcAttachType::Ingress, options)
-        .map_err(|source| DatapathError::Program { what: format!("tc on {name}"), source })?;
-    Ok((hook, link))
+    match program.attach_with_options(name, TcAttachType::Ingress, options) {
+        Ok(tc) => Ok(Attachment { hook, tc, xdp: None, qdisc, refused: None }),
+        Err(source) => {
+            remove_qdisc(qdisc);
+            Err(DatapathError::Program { what: format!("tc on {name}"), source })
+        }
+    }
+}
+
+/// aya makes a clsact qdisc but cannot remove one. It is left where somebody else's filter stands in it: tc refuses nothing, so it is asked
+/// first.
+fn remove_qdisc(interface: Option<InterfaceName>) {
+    let Some(InterfaceName(name)) = interface else { return };
+    let tc = |arguments: [&str; 5]| std::process::Command::new("tc").args(arguments).output();
+    let is_empty = |direction| tc(["filter", "show", "dev", &name, direction]).is_ok_and(|output| output.stdout.is_empty());
+    if is_empty("ingress") && is_empty("egress") {
+        // The interface may be gone, and its qdisc with it.
+        let _ = tc(["qdisc", "del", "dev", &name, "clsact"]);
+    }
 }
 
 fn follow_xdp(loaded: &mut Loaded, index: IfIndex, planned: &PlannedInterface, attachment: &mut Attachment) -> Result<(), DatapathError> {
@@ -125,6 +158,7 @@ fn detach(loaded: &mut Loaded, attachment: Attachment) {
     if let (Some(link), Ok(program)) = (attachment.xdp, loaded.xdp()) {
         let _ = program.detach(link);
     }
+    remove_qdisc(attachment.qdisc);
 }
 
 /// One line of why, down to the kernel's own answer.

@@ -38,13 +38,14 @@ pub struct Datapath {
 impl Datapath {
     /// Loads the programs. Nothing is attached yet.
     ///
-    /// `secret` keys the port hash and must come from the kernel's random number generator.
+    /// `secret` keys the port hash and must come from the kernel's random number generator. `hook` is how tc is reached:
+    /// [`TcHook::of_this_kernel`].
     ///
     /// # Errors
     /// The kernel refuses the object.
-    pub fn new(capacity: Capacity, secret: [u64; 2]) -> Result<Self, DatapathError> {
+    pub fn new(capacity: Capacity, secret: [u64; 2], hook: TcHook) -> Result<Self, DatapathError> {
         let loaded = Loaded::new(capacity, 0)?;
-        Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::default(), capacity })
+        Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::new(hook), capacity })
     }
 
     /// Brings tables and attachments to what the plan wants: tables first, so that no packet meets an empty policy. True when flows will

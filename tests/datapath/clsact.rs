@@ -1,0 +1,46 @@
+//! Kernels before 6.6 have no tcx: the same program as a filter on a clsact qdisc.
+
+use gateway_daemon::datapath::TcHook;
+use gateway_tests::lab::{Lab, SERVER};
+use gateway_tests::skip::may_use_namespaces;
+
+use crate::lent::with_datapath;
+
+fn qdiscs(lab: &Lab) -> String {
+    lab.gateway.run("tc", &["qdisc", "show"]).unwrap()
+}
+
+#[test]
+fn without_tcx_a_clsact_filter_forwards_and_leaves_no_qdisc_behind() {
+    if !may_use_namespaces("clsact::without_tcx_a_clsact_filter_forwards_and_leaves_no_qdisc_behind") {
+        return;
+    }
+    let lab = Lab::unique("clsact").unwrap();
+    let before = qdiscs(&lab);
+    with_datapath(&lab, TcHook::Clsact, |datapath| {
+        let filters = lab.gateway.run("tc", &["filter", "show", "dev", "eth0", "ingress"])?;
+        assert!(filters.contains("gateway_tc"), "{filters}");
+        let ping = lab.vm1.run("ping", &["-c", "3", "-i", "0.2", "-W", "2", &SERVER.to_string()])?;
+        assert!(ping.contains(" 0% packet loss"), "{ping}");
+        datapath.detach();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(qdiscs(&lab), before);
+}
+
+#[test]
+fn a_clsact_qdisc_that_somebody_else_uses_stays() {
+    if !may_use_namespaces("clsact::a_clsact_qdisc_that_somebody_else_uses_stays") {
+        return;
+    }
+    let lab = Lab::unique("clsact").unwrap();
+    lab.gateway.run("tc", &["qdisc", "add", "dev", "eth0", "clsact"]).unwrap();
+    let before = qdiscs(&lab);
+    with_datapath(&lab, TcHook::Clsact, |datapath| {
+        datapath.detach();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(qdiscs(&lab), before);
+}

@@ -20,7 +20,7 @@ fn without_tcx_a_clsact_filter_forwards_and_leaves_no_qdisc_behind() {
     with_datapath(&lab, TcHook::Clsact, |datapath| {
         let filters = lab.gateway.run("tc", &["filter", "show", "dev", "eth0", "ingress"])?;
         assert!(filters.contains("gateway_tc"), "{filters}");
-        let ping = lab.vm1.run("ping", &["-c", "3", "-i", "0.2", "-W", "2", &SERVER.to_string()])?;
+        let ping = lab.vm1.run("ping", &["-c", "3", "-i", "0.2", "-W", "2", SERVER])?;
         assert!(ping.contains(" 0% packet loss"), "{ping}");
         datapath.detach();
         Ok(())

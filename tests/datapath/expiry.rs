@@ -27,7 +27,7 @@ fn an_idle_flow_ends_at_its_time_and_its_mapping_with_it() {
     let lab = Lab::unique("expiry").unwrap();
     let timeouts = Timeouts { icmp: Duration::from_secs(60), ..Timeouts::default() };
     with_datapath(&lab, TcHook::of_this_kernel(), |datapath| {
-        lab.vm1.run("ping", &["-c", "2", "-i", "0.2", "-W", "2", &SERVER.to_string()])?;
+        lab.vm1.run("ping", &["-c", "2", "-i", "0.2", "-W", "2", SERVER])?;
         assert_eq!((inspect::flows(datapath.maps())?.len(), inspect::mappings(datapath.maps())?.len()), (1, 1));
 
         let early = after(datapath, 59)?;
@@ -61,7 +61,7 @@ fn a_mapping_lives_as_long_as_a_flow_uses_it() {
     let server = lab.pods.spawn(Duration::from_secs(60), "nc", &["-l", "-k", "4242"]).unwrap();
     wait_until(Duration::from_secs(10), "the server listens", || tcp_listening(&lab.pods, 4242)).unwrap();
     with_datapath(&lab, TcHook::of_this_kernel(), |datapath| {
-        let client = lab.vm1.spawn(Duration::from_secs(60), "nc", &[&SERVER.to_string(), "4242"])?;
+        let client = lab.vm1.spawn(Duration::from_secs(60), "nc", &[SERVER, "4242"])?;
         wait_until(Duration::from_secs(10), "the connection is established", || {
             Ok(inspect::flows(datapath.maps())?.iter().any(|flow| flow.state == FlowState::ESTABLISHED))
         })?;
@@ -87,7 +87,7 @@ fn a_refused_connection_is_forgotten_soon_and_an_unanswered_one_is_not() {
     let lab = Lab::unique("expiry").unwrap();
     with_datapath(&lab, TcHook::of_this_kernel(), |datapath| {
         // Nobody listens there: the server answers with RST.
-        let refused = lab.vm1.output("nc", &["-w", "2", "-z", &SERVER.to_string(), "4"])?;
+        let refused = lab.vm1.output("nc", &["-w", "2", "-z", SERVER, "4"])?;
         assert!(!refused.status.success());
         assert_eq!(inspect::flows(datapath.maps())?.len(), 1);
         let soon = after(datapath, 12)?;

@@ -74,6 +74,10 @@ pub static RULE_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(RULE_IDS,
 pub static RATES: Array<u64> = Array::with_max_entries(RULE_IDS, 0);
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+/// Refused packets that deserve an answer ([`gateway_ebpf::abi::Refused`]): some 400, which is what one burst may bring. The rest of a
+/// flood stays unanswered, at the cost of a failed reservation.
+#[map]
+pub static ANSWERS: RingBuf = RingBuf::with_byte_size(64 * 1024, 0);
 
 /// The kernel's stack has 512 bytes. A program runs to its end on one CPU with bottom halves off, so one of each per CPU is enough.
 #[map]

@@ -39,7 +39,7 @@ const fn explain_drop(reason: DropReason) -> &'static str {
         DropReason::NoZone => "The route leads to an interface that is in no zone: name the interface under [zones] if it is meant.",
         DropReason::RuleDrop => "A firewall rule with action \"drop\" matched; the rules are listed below.",
         DropReason::RuleReject => "A firewall rule with action \"reject\" matched; the rules are listed below.",
-        DropReason::DefaultDrop => "No firewall rule matched, and the default of [firewall] is to refuse.",
+        DropReason::DefaultDrop => "No firewall rule matched, and the default of [firewall] is to drop.",
         DropReason::RuleRate => "More packets matched a firewall rule than its rate allows.",
         DropReason::PolicyChanged => "The flow was accepted by an earlier policy, and the policy of now refuses it.",
         DropReason::FlowTableFull => "The flow table is full, so no new flow can open: raise flows under [datapath].",
@@ -56,6 +56,7 @@ const fn explain_drop(reason: DropReason) -> &'static str {
         DropReason::WriteFailed => "The kernel refused to change the packet's bytes.",
         DropReason::State => "The packet does not fit its flow's state, such as an echo request in the direction of the replies.",
         DropReason::NotReady => "The daemon had not configured the datapath yet.",
+        DropReason::DefaultReject => "No firewall rule matched, and the default of [firewall] is to reject, with an answer to the sender.",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the live commands are shown.
 
-use gateway_ebpf::abi::{Reason, RuleId};
+use gateway_ebpf::abi::{DropReason, Reason, RuleId};
 
 use super::gateway::{Gateway, now};
 use super::reload::try_reload;
@@ -225,10 +225,11 @@ impl Gateway {
             list.push(RuleView { rule: rule.name.0.clone(), action, packets });
         }
         // What no rule matched is refused by the default, which people look for in the same place.
-        let default = Reason::Drop(gateway_ebpf::abi::DropReason::DefaultDrop);
-        if let Some((_, packets)) = reasons.iter().find(|(reason, _)| *reason == default) {
+        let by_default = |(reason, _): &&(Reason, u64)| matches!(reason, Reason::Drop(DropReason::DefaultDrop | DropReason::DefaultReject));
+        let packets: u64 = reasons.iter().filter(by_default).map(|(_, packets)| packets).sum();
+        if packets > 0 {
             let action = if self.policy.model.firewall.default == Action::Reject { RuleAction::Reject } else { RuleAction::Drop };
-            rules.push(RuleView { rule: DEFAULT_RULE.to_owned(), action, packets: *packets });
+            rules.push(RuleView { rule: DEFAULT_RULE.to_owned(), action, packets });
         }
         let reasons = reasons.into_iter().map(|(reason, packets)| ReasonView::new(reason, packets)).collect();
         Ok(DropsView { reasons, rules, accepted })

@@ -8,6 +8,7 @@
 
 mod address;
 mod allocation;
+mod answer;
 mod config;
 mod event;
 mod flow;
@@ -20,6 +21,7 @@ mod search;
 
 pub use address::{Address, Family, Ipv4, Ipv6, V4, V6};
 pub use allocation::{Allocation, Outcome, PortRange};
+pub use answer::Refused;
 pub use config::{BankHeader, Config, LIST_LEN, POOL_LEN, RULES_LEN, RuleList, rule_index};
 pub use event::{Event, EventKind};
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, Link};

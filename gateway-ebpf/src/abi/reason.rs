@@ -69,7 +69,7 @@ reasons! {
         RuleDrop = 19, "rule-drop";
         /// A firewall rule says reject.
         RuleReject = 20, "rule-reject";
-        /// No firewall rule matches and the default is to refuse.
+        /// No firewall rule matches and the default is to drop.
         DefaultDrop = 21, "default-drop";
         /// A rule's `rate` is exceeded.
         RuleRate = 22, "rule-rate";
@@ -99,6 +99,8 @@ reasons! {
         State = 34, "state";
         /// The daemon has not configured the datapath yet.
         NotReady = 35, "not-ready";
+        /// No firewall rule matches and the default is to reject.
+        DefaultReject = 36, "default-reject";
     }
 }
 

@@ -1,6 +1,7 @@
 //! The glue between the kernel and the packet core: the only `unsafe` of this package.
 #![allow(unsafe_code)]
 
+mod answer;
 mod bytes;
 mod fib;
 mod kernel;

@@ -7,12 +7,14 @@ use aya_ebpf::macros::{classifier, map};
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::TcContext;
 use gateway_ebpf::abi::{Address, DropReason, IfIndex, Reason, V4, V6};
+use gateway_ebpf::answer;
 use gateway_ebpf::decision::Forward;
 use gateway_ebpf::env::Arrival;
 use gateway_ebpf::packet::Packet;
 use gateway_ebpf::pipeline::{self, Admitted, Scratch};
 use gateway_ebpf::rewrite::{self, TransportDelta};
 
+use super::answer::report;
 use super::bytes::Bytes;
 use super::kernel::Kernel;
 use super::tables::Tables;
@@ -123,7 +125,14 @@ fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch
 
 #[inline(always)]
 fn slow<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>) -> Result<i32, Reason> {
-    pipeline::decide(&mut Kernel::<F>::new(ctx.as_ptr()), scratch)?;
+    if let Err(refused) = pipeline::decide(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
+        if let Reason::Drop(reason) = refused
+            && answer::wanted(&scratch.packet, reason)
+        {
+            report(ctx, &scratch.packet, reason, scratch.answer.mtu);
+        }
+        return Err(refused);
+    }
     forward_packet(ctx, &scratch.packet, &scratch.forward).ok_or(Reason::Drop(DropReason::WriteFailed))
 }
 

@@ -40,6 +40,8 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(
         refresh(env, table, config, scratch)?;
     }
     let Scratch { packet, arrival, forward, pair, flow, peer, answer } = scratch;
+    // The answer to a packet that is too big names it, wherever the route came from.
+    answer.mtu = flow.mtu;
     route::check_hop(packet, arrival, flow.mtu, flow.destination != packet.key.destination)?;
     let state = if lasts(env, table, flow, peer, original, packet, arrival) { FlowState::ESTABLISHED } else { state };
     fast_path::touch(flow, packet, arrival.now());

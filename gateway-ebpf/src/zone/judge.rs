@@ -45,7 +45,7 @@ pub fn judge<'m, F: Family, E: Env<'m, F>>(
         return if header.default == Action::ACCEPT || subject.admitted {
             Judgement::Accept(RuleId(0))
         } else {
-            Judgement::Refuse(DropReason::DefaultDrop)
+            Judgement::Refuse(if header.default == Action::REJECT { DropReason::DefaultReject } else { DropReason::DefaultDrop })
         };
     };
     let accepted = rule.action == Action::ACCEPT;

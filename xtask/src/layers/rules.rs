@@ -48,6 +48,9 @@ pub const CORE: Package = Package {
         layer(&["env"], &["abi", "search"]),
         // First match in a list of rules: NAT and zone policy both ask it, so it is neither's.
         layer(&["search"], &["abi", "env"]),
+        layer(&["search"], &["abi", "wire", "packet", "decision", "env"]),
+        // Which refusals are answered.
+        layer(&["answer"], &["abi", "wire", "packet"]),
         layer(&["rewrite"], &["abi", "wire", "packet", "frame", "decision"]),
         // The stages never import each other.
         layer(&["flow", "nat", "zone", "route"], STAGES_SEE),
@@ -87,6 +90,7 @@ pub const DAEMON: Package = Package {
         layer(&["instance"], &[]),
         // The contract with the live commands: shows the core's own labels, knows nothing of the daemon's state.
         layer(&["control"], &["instance", "gateway_ebpf::abi"]),
+        layer(&["answers"], &["gateway_ebpf::abi"]),
         layer(&["metrics"], &["model", "inventory", "datapath", "gateway_ebpf::abi"]),
         layer(&["daemon", "cli", "main", "lib"], &["*"]),
     ],

@@ -2,6 +2,7 @@
 //!
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
+pub mod answers;
 pub mod cli;
 pub mod control;
 pub mod daemon;

@@ -65,6 +65,9 @@ fn arranged(reason: DropReason) -> Option<(World, Vec<u8>, IfIndex)> {
         DropReason::RuleDrop => on_lan(firewall(vec![refuse(1, LAN, WAN)]), outbound(1).udp(b"")),
         DropReason::RuleReject => on_lan(firewall(vec![reject(1, LAN, WAN)]), outbound(1).udp(b"")),
         DropReason::DefaultDrop => on_lan(firewall(vec![]), outbound(1).udp(b"")),
+        DropReason::DefaultReject => {
+            on_lan(site::world(&Policy { default: Action::REJECT, firewall: vec![], ..site::policy() }), outbound(1).udp(b""))
+        }
         DropReason::RuleRate => {
             let rated = Rule {
                 action: Action::ACCEPT,

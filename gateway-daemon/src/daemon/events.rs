@@ -1,4 +1,4 @@
-//! The loop: signals, netlink, the policy file, requests, logged packets, timers.
+//! The loop: signals, netlink, the policy file, requests, logged packets, refused packets, timers.
 
 use std::future::pending;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::gateway::Gateway;
 use super::watch::PolicyWatch;
 use super::{DaemonError, error, reload};
-use crate::datapath::{Events, inspect};
+use super::refusals::Refusals;
+use crate::datapath::{Ring, inspect};
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -39,7 +40,8 @@ struct Sources {
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
     watch: PolicyWatch,
-    logged: Option<Events>,
+    logged: Option<Ring>,
+    refusals: Refusals,
 }
 
 impl Sources {
@@ -51,6 +53,7 @@ impl Sources {
             hangup: signal(SignalKind::hangup()).map_err(runtime)?,
             watch: PolicyWatch::start(&gateway.policy.path)?,
             logged: gateway.datapath.take_events().map_err(runtime)?,
+            refusals: Refusals::open(&mut gateway.datapath).map_err(runtime)?,
         })
     }
 }
@@ -81,6 +84,7 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
             () = maybe_sleep(back_off) => back_off = None,
             request = next_request(&mut gateway.control) => super::views::answer(gateway, request).await,
             logged = next_logged(&mut sources.logged) => logged.iter().for_each(|event| log(event, gateway)),
+            () = sources.refusals.ready() => sources.refusals.answer(gateway.observer.inventory()),
             () = sleep_until(sweep_at) => sweep_at = Instant::now() + gateway.sweep().await,
             () = tick(&mut watchdog) => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
@@ -108,7 +112,7 @@ async fn next_request(control: &mut Option<super::gateway::Control>) -> crate::c
 }
 
 /// Takes logged packets out of the ring.
-async fn next_logged(logged: &mut Option<Events>) -> Vec<Event> {
+async fn next_logged(logged: &mut Option<Ring>) -> Vec<Event> {
     let Some(ring) = logged else { return pending().await };
     let Ok(mut guard) = ring.readable_mut().await else { return pending().await };
     let ring = guard.get_inner_mut();

@@ -9,6 +9,7 @@ mod logging;
 mod policy_file;
 mod reconcile;
 mod record;
+mod refusals;
 mod reload;
 mod shutdown;
 mod views;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use gateway_ebpf::abi::{
     Abi, Address, DropReason, Event, Family, Flow, FlowFlags, FlowKey, FlowState, Mapping, MappingKey, PassReason, Protocol, PuntReason,
-    Reason, RuleId, Tick, V4,
+    Reason, Refused, RuleId, Tick, V4,
 };
 
 use super::error::DatapathError;
@@ -169,6 +169,12 @@ fn socket<A: Address>(address: A, port: u16) -> SocketAddr {
 /// An event out of the ring buffer; `None` when it is not one of this build.
 #[must_use]
 pub fn event(bytes: &[u8]) -> Option<Event> {
+    super::raw::read(bytes)
+}
+
+/// A refused packet out of the ring buffer; `None` when it is not one of this build.
+#[must_use]
+pub fn refused(bytes: &[u8]) -> Option<Refused> {
     super::raw::read(bytes)
 }
 

@@ -118,6 +118,8 @@ pub struct Maps {
     pub rule_hits: PerCpuArray<MapData, u64>,
     /// Logged events.
     pub events: Option<RingBuf<MapData>>,
+    /// Refused packets that deserve an answer.
+    pub answers: Option<RingBuf<MapData>>,
 }
 
 macro_rules! take {
@@ -158,6 +160,7 @@ impl Maps {
             reasons: take!(ebpf, "REASONS"),
             rule_hits: take!(ebpf, "RULE_HITS"),
             events: Some(take!(ebpf, "EVENTS")),
+            answers: Some(take!(ebpf, "ANSWERS")),
         })
     }
 }

@@ -24,8 +24,8 @@ use crate::model::Timeouts;
 use crate::plan::Plan;
 use attach::Attachments;
 
-/// Logged events, as the kernel delivers them.
-pub type Events = tokio::io::unix::AsyncFd<aya::maps::RingBuf<aya::maps::MapData>>;
+/// A ring buffer, as the kernel fills it.
+pub type Ring = tokio::io::unix::AsyncFd<aya::maps::RingBuf<aya::maps::MapData>>;
 
 /// The running datapath. Dropping it detaches every program and frees every table.
 pub struct Datapath {
@@ -88,8 +88,16 @@ impl Datapath {
     ///
     /// # Errors
     /// The ring buffer cannot be registered with the runtime.
-    pub fn take_events(&mut self) -> std::io::Result<Option<Events>> {
+    pub fn take_events(&mut self) -> std::io::Result<Option<Ring>> {
         self.loaded.maps.events.take().map(raw::watch).transpose()
+    }
+
+    /// The stream of refused packets that deserve an answer, to wait for; once. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be registered with the runtime.
+    pub fn take_answers(&mut self) -> std::io::Result<Option<Ring>> {
+        self.loaded.maps.answers.take().map(raw::watch).transpose()
     }
 
     /// The policy generation in force.

@@ -12,7 +12,9 @@ use super::Answer;
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// There is no socket to send with.
-    #[error("cannot open a raw socket to answer refused packets: {source}; the gateway needs CAP_NET_RAW for it, and reject works as drop until it has it")]
+    #[error(
+        "cannot open a raw socket to answer refused packets: {source}; the gateway needs CAP_NET_RAW for it, and reject works as drop until it has it"
+    )]
     Open {
         /// The kernel's answer.
         #[source]

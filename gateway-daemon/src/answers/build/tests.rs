@@ -67,7 +67,9 @@ fn checked(packet: &[u8]) -> (IpAddr, IpAddr) {
                     assert_eq!(icmp.checksum(), icmp.icmp_type().calc_checksum(icmp.payload()));
                     assert_eq!(header.dcp().value(), CONTROL);
                 }
-                TransportSlice::Tcp(segment) => assert_eq!(segment.checksum(), segment.calc_checksum_ipv4(header.source(), header.destination()).unwrap()),
+                TransportSlice::Tcp(segment) => {
+                    assert_eq!(segment.checksum(), segment.calc_checksum_ipv4(header.source(), header.destination()).unwrap())
+                }
                 other => panic!("{other:?}"),
             }
             (header.source_addr().into(), header.destination_addr().into())
@@ -105,9 +107,7 @@ fn segment(answer: &Answer) -> TcpHeader {
 
 #[test]
 fn a_rejected_syn_gets_the_reset_of_a_closed_port() {
-    for (builder, client, server) in
-        [(v4(), IpAddr::from(CLIENT), IpAddr::from(SERVER)), (v6(), CLIENT_V6.into(), SERVER_V6.into())]
-    {
+    for (builder, client, server) in [(v4(), IpAddr::from(CLIENT), IpAddr::from(SERVER)), (v6(), CLIENT_V6.into(), SERVER_V6.into())] {
         let answer = answer(DropReason::RuleReject, &tcp(builder, syn(), 0));
         assert_eq!((answer.to, checked(&answer.packet)), (client, (server, client)));
         let header = segment(&answer);

@@ -8,9 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::gateway::Gateway;
+use super::refusals::Refusals;
 use super::watch::PolicyWatch;
 use super::{DaemonError, error, reload};
-use super::refusals::Refusals;
 use crate::datapath::{Ring, inspect};
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.

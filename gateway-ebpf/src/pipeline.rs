@@ -42,6 +42,17 @@ pub struct Scratch<F: Family> {
     pub peer: FlowKey<F>,
     /// The last routing answer.
     pub answer: RouteAnswer<F>,
+    /// The hook's own: what becomes of a packet that is not forwarded.
+    pub refusal: Refusal,
+}
+
+/// Why a packet is not forwarded, as plain numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// [`Reason::index`].
+    pub index: u32,
+    /// Not 0: its sender is to be told.
+    pub answered: u32,
 }
 
 /// The quick answer that tc gives before anything else: `scratch.forward` is filled, or the whole pipeline must decide.

@@ -150,6 +150,8 @@ pub enum Reason {
 impl Reason {
     /// Entries of the counter table.
     pub const LEN: u32 = 256;
+    /// Counters of drops, which come first.
+    pub const DROPS: u32 = 128;
 
     /// The counter of this reason. Drops begin at 0, punts at 128, passes at 192.
     #[inline(always)]
@@ -157,7 +159,7 @@ impl Reason {
     pub const fn index(self) -> u32 {
         match self {
             Self::Drop(reason) => reason as u32,
-            Self::Punt(reason) => 128 + reason as u32,
+            Self::Punt(reason) => Self::DROPS + reason as u32,
             Self::Pass(reason) => 192 + reason as u32,
         }
     }
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn reasons_do_not_share_counters() {
-        assert!(DropReason::ALL.len() <= 128 && PuntReason::ALL.len() <= 64 && PassReason::ALL.len() <= 64);
+        assert!(DropReason::ALL.len() <= Reason::DROPS as usize && PuntReason::ALL.len() <= 64 && PassReason::ALL.len() <= 64);
         for (n, reason) in DropReason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, n);
         }

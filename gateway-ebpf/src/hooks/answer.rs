@@ -2,14 +2,14 @@
 
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::programs::TcContext;
-use gateway_ebpf::abi::{DropReason, Family, Refused};
+use gateway_ebpf::abi::{Family, Refused};
 use gateway_ebpf::packet::Packet;
 
 use crate::maps::ANSWERS;
 
-/// Reports the packet. Without room in the ring buffer it stays unanswered.
+/// Reports the packet, dropped for the reason of this number. Without room in the ring buffer it stays unanswered.
 #[inline(always)]
-pub fn report<F: Family>(ctx: &TcContext, packet: &Packet<F>, reason: DropReason, mtu: u16) {
+pub fn report<F: Family>(ctx: &TcContext, packet: &Packet<F>, reason: u8, mtu: u16) {
     let Some(mut entry) = ANSWERS.reserve::<Refused>(0) else { return };
     let refused = entry.as_mut_ptr();
     // Opaque to LLVM, which would otherwise prove the mask away by it: the verifier wants to see 1 to 128 right here.
@@ -18,7 +18,7 @@ pub fn report<F: Family>(ctx: &TcContext, packet: &Packet<F>, reason: DropReason
     // SAFETY: `refused` points to a whole reserved entry. Its members are written one by one, for a whole one would stand on the stack.
     let copied = unsafe {
         (*refused).ifindex = packet.key.link().ifindex().0;
-        (*refused).reason = reason as u8;
+        (*refused).reason = reason;
         (*refused).zero = 0;
         (*refused).mtu = mtu;
         (*refused).len = len as u16;

@@ -9,14 +9,12 @@ mod tables;
 mod tc;
 mod xdp;
 
-use gateway_ebpf::abi::Reason;
-
 use crate::maps::REASONS;
 
-/// Counts a packet that is not forwarded. Per CPU, so never a shared write.
+/// Counts a packet that is not forwarded, by [`gateway_ebpf::abi::Reason::index`]. Per CPU, so never a shared write.
 #[inline(always)]
-fn count(reason: Reason) {
-    if let Some(counter) = REASONS.get_ptr_mut(reason.index()) {
+fn count(index: u32) {
+    if let Some(counter) = REASONS.get_ptr_mut(index) {
         // SAFETY: the element lives as long as the program, and only this CPU writes it.
         unsafe { *counter += 1 };
     }

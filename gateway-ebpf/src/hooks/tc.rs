@@ -11,7 +11,7 @@ use gateway_ebpf::answer;
 use gateway_ebpf::decision::Forward;
 use gateway_ebpf::env::Arrival;
 use gateway_ebpf::packet::Packet;
-use gateway_ebpf::pipeline::{self, Admitted, Scratch};
+use gateway_ebpf::pipeline::{self, Admitted, Refusal, Scratch};
 use gateway_ebpf::rewrite::{self, TransportDelta};
 
 use super::answer::report;
@@ -45,29 +45,33 @@ pub fn gateway_tc(ctx: TcContext) -> i32 {
 /// The whole pipeline for the IPv4 packet in this CPU's scratch memory.
 #[classifier]
 pub fn gateway_tc_v4(ctx: TcContext) -> i32 {
-    verdict(scratch_v4().and_then(|scratch| slow(&ctx, scratch)))
+    match scratch_v4() {
+        Ok(scratch) => slow(&ctx, scratch),
+        Err(reason) => refuse(reason.index()),
+    }
 }
 
 /// The whole pipeline for the IPv6 packet in this CPU's scratch memory.
 #[classifier]
 pub fn gateway_tc_v6(ctx: TcContext) -> i32 {
-    verdict(scratch_v6().and_then(|scratch| slow(&ctx, scratch)))
+    match scratch_v6() {
+        Ok(scratch) => slow(&ctx, scratch),
+        Err(reason) => refuse(reason.index()),
+    }
 }
 
 #[inline(always)]
 fn verdict(result: Result<i32, Reason>) -> i32 {
-    match result {
-        Ok(action) => action,
-        Err(reason) => {
-            count(reason);
-            match reason {
-                Reason::Drop(_) => TC_ACT_SHOT,
-                // Punted packets go on to the kernel's forwarding path, where the guard table lets nothing through: what leaves is the ICMP
-                // error that the kernel makes before it.
-                Reason::Punt(_) | Reason::Pass(_) => TC_ACT_OK,
-            }
-        }
-    }
+    result.unwrap_or_else(|reason| refuse(reason.index()))
+}
+
+/// Counts the packet and leaves it to its fate; `index` is [`Reason::index`].
+#[inline(always)]
+fn refuse(index: u32) -> i32 {
+    count(index);
+    // Punted packets go on to the kernel's forwarding path, where the guard table lets nothing through: what leaves is the ICMP error that
+    // the kernel makes before it.
+    if index < Reason::DROPS { TC_ACT_SHOT } else { TC_ACT_OK }
 }
 
 #[inline(always)]
@@ -124,16 +128,26 @@ fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch
 }
 
 #[inline(always)]
-fn slow<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>) -> Result<i32, Reason> {
-    if let Err(refused) = pipeline::decide(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
-        if let Reason::Drop(reason) = refused
-            && answer::wanted(&scratch.packet, reason)
-        {
-            report(ctx, &scratch.packet, reason, scratch.answer.mtu);
-        }
-        return Err(refused);
+fn slow<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>) -> i32 {
+    let reason = match pipeline::decide(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
+        Ok(()) => match forward_packet(ctx, &scratch.packet, &scratch.forward) {
+            Some(action) => return action,
+            None => Reason::Drop(DropReason::WriteFailed),
+        },
+        Err(reason) => reason,
+    };
+    let answered = matches!(reason, Reason::Drop(reason) if answer::wanted(&scratch.packet, reason));
+    let refusal = &raw mut scratch.refusal;
+    // SAFETY: both go to this CPU's scratch memory. Volatile, so that the verifier forgets which of the many reasons it is and walks what
+    // follows once, instead of once for each.
+    let Refusal { index, answered } = unsafe {
+        refusal.write_volatile(Refusal { index: reason.index(), answered: answered as u32 });
+        refusal.read_volatile()
+    };
+    if answered != 0 {
+        report(ctx, &scratch.packet, index as u8, scratch.answer.mtu);
     }
-    forward_packet(ctx, &scratch.packet, &scratch.forward).ok_or(Reason::Drop(DropReason::WriteFailed))
+    refuse(index)
 }
 
 #[inline(always)]

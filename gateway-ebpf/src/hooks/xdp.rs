@@ -23,7 +23,7 @@ pub fn gateway_xdp(ctx: XdpContext) -> u32 {
     match run(&ctx) {
         Ok(action) => action,
         Err(reason @ Reason::Drop(_)) => {
-            count(reason);
+            count(reason.index());
             XDP_DROP
         }
         // Counted by tc, which sees the packet next.

@@ -39,7 +39,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(
     if !flow::is_current(&scratch.flow, config) || !flow::has_next_hop(&scratch.flow) {
         refresh(env, table, config, scratch)?;
     }
-    let Scratch { packet, arrival, forward, pair, flow, peer, answer } = scratch;
+    let Scratch { packet, arrival, forward, pair, flow, peer, answer, .. } = scratch;
     // The answer to a packet that is too big names it, wherever the route came from.
     answer.mtu = flow.mtu;
     route::check_hop(packet, arrival, flow.mtu, flow.destination != packet.key.destination)?;

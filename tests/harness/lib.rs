@@ -3,6 +3,7 @@
 //! Free of the daemon on purpose: xtask builds this before the BPF toolchain is there. The packet core is here as a pure library only.
 
 pub mod frames;
+pub mod gateway;
 pub mod lab;
 pub mod namespace;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod skip;
 pub mod wait;
 pub mod world;
 
+pub use gateway::Gateway;
 pub use lab::Lab;
 pub use namespace::Namespace;
 pub use process::Process;

@@ -72,6 +72,25 @@ impl Process {
         child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.name))
     }
 
+    /// The process id of the program itself, which is the child of the `timeout` in front of it. `timeout` forwards no SIGUSR1, and after
+    /// any signal that it does forward it kills two seconds later: what must reach the program as it is goes here.
+    ///
+    /// # Errors
+    /// When it has ended, or has not been started yet.
+    pub fn program_pid(&self) -> Result<Pid> {
+        let parent = self.pid.as_raw_nonzero().to_string();
+        for entry in std::fs::read_dir("/proc").context("cannot list /proc")?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            // proc_pid_stat(5): the name stands in parentheses and may hold any character; behind it come the state and the parent.
+            let Some((_, behind)) = stat.rsplit_once(") ") else { continue };
+            if behind.split(' ').nth(1) == Some(&parent) {
+                return Ok(pid);
+            }
+        }
+        anyhow::bail!("{} is not running", self.name)
+    }
+
     /// Sends it one signal.
     ///
     /// # Errors

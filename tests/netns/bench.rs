@@ -42,6 +42,9 @@ pub fn in_lab(test: &str, body: impl FnOnce(&Lab)) {
 /// Runs a test in a lab of its own with a gateway of the seed policy in one mode, which has really taken it.
 pub fn with_seed(test: &str, mode: Mode, body: impl FnOnce(&Lab, &Gateway<'_>)) {
     in_lab(test, |lab| {
+        if mode == Mode::Xdp {
+            complete_checksums(lab);
+        }
         let gateway = Gateway::start(&lab.gateway, Policy::seed().mode(mode).text()).unwrap();
         for leg in ["eth0", "eth1"] {
             let shown = gateway.interface(leg).unwrap();
@@ -49,6 +52,14 @@ pub fn with_seed(test: &str, mode: Mode, body: impl FnOnce(&Lab, &Gateway<'_>)) 
         }
         body(lab, &gateway);
     });
+}
+
+/// Lets every station compute its checksums itself, as what comes from a wire has them. Otherwise its packets arrive with open checksums,
+/// all of which XDP must leave to tc, and XDP would carry nothing.
+pub fn complete_checksums(lab: &Lab) {
+    for (namespace, interface) in [(&lab.vm1, "eth0"), (&lab.vm2, "eth0"), (&lab.pods, "pods0"), (&lab.onprem, "eth0")] {
+        namespace.run("ethtool", &["-K", interface, "tx", "off"]).unwrap();
+    }
 }
 
 /// Makes a test `<name>::by_tc` and a test `<name>::by_xdp` of a function that takes a lab and a gateway of the seed policy.

@@ -42,7 +42,8 @@ fn other_addresses_are_left_alone(lab: &Lab) {
     assert!(shows(lab, "eth1", "192.0.2.1/24").unwrap());
     // An address that leaves the policy leaves the interface.
     gateway.reload(Policy::seed().replace("10.227.128.15/21", "10.227.128.16/21").text()).unwrap();
-    wait_until(PATIENCE, "the exchange", || Ok(shows(lab, "eth1", "10.227.128.16/21")? && !shows(lab, "eth1", "10.227.128.15/21")?)).unwrap();
+    wait_until(PATIENCE, "the exchange", || Ok(shows(lab, "eth1", "10.227.128.16/21")? && !shows(lab, "eth1", "10.227.128.15/21")?))
+        .unwrap();
     gateway.stop().unwrap();
     assert!(shows(lab, "eth1", "192.0.2.1/24").unwrap() && shows(lab, "eth0", "10.128.0.15/24").unwrap());
     assert!(!shows(lab, "eth1", "10.227.128.").unwrap());

@@ -78,7 +78,10 @@ fn two_instances_run_at_once(lab: &Lab) {
     let first = Gateway::start_as(&lab.gateway, &Start { instance: Some(&left), ..Start::policy(policy.text()) }).unwrap();
     let second = Gateway::start_as(&other.gateway, &Start { instance: Some(&right), ..Start::policy(policy.text()) }).unwrap();
     assert!(answers(&lab.vm1, SERVER) && answers(&other.vm1, SERVER));
-    assert_eq!((first.status().unwrap()["instance"].as_str(), second.status().unwrap()["instance"].as_str()), (Some(&*left), Some(&*right)));
+    assert_eq!(
+        (first.status().unwrap()["instance"].as_str(), second.status().unwrap()["instance"].as_str()),
+        (Some(&*left), Some(&*right))
+    );
     assert_eq!(first.flows().unwrap().len(), 1);
     first.stop().unwrap();
     assert!(is_silent(&lab.vm1, SERVER));

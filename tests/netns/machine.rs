@@ -53,7 +53,8 @@ impl Machine {
     #[track_caller]
     pub fn assert_is(&self, before: &Self) {
         let keys = self.0.keys().chain(before.0.keys());
-        let different: BTreeMap<_, _> = keys.filter(|key| self.0.get(*key) != before.0.get(*key)).map(|key| (key, (before.0.get(key), self.0.get(key)))).collect();
+        let different: BTreeMap<_, _> =
+            keys.filter(|key| self.0.get(*key) != before.0.get(*key)).map(|key| (key, (before.0.get(key), self.0.get(key)))).collect();
         assert!(different.is_empty(), "before and after: {different:#?}");
     }
 }

@@ -172,7 +172,8 @@ fn the_masquerade_follows_the_egress_address(lab: &Lab) {
 }
 
 fn the_gateways_own_connections_survive_beside_the_masquerade(lab: &Lab) {
-    let range = || lab.gateway.run("cat", &["/proc/sys/net/ipv4/ip_local_port_range"]).unwrap().split_whitespace().collect::<Vec<_>>().join("-");
+    let range =
+        || lab.gateway.run("cat", &["/proc/sys/net/ipv4/ip_local_port_range"]).unwrap().split_whitespace().collect::<Vec<_>>().join("-");
     let before = range();
     let gateway = Gateway::start(&lab.gateway, Policy::seed().text()).unwrap();
     assert_eq!(range(), "61000-65535");

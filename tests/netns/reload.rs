@@ -75,7 +75,8 @@ fn a_broken_policy_changes_nothing_and_says_where(lab: &Lab) {
     let path = gateway.policy_path().display().to_string();
     let mut places = Vec::new();
     for text in ["action = \"dorp\"", "\"nowhere\""] {
-        let (line, column) = broken.text().lines().zip(1..).find_map(|(line, number)| Some((number, line.find(text.split(' ').next_back()?)? + 1))).unwrap();
+        let (line, column) =
+            broken.text().lines().zip(1..).find_map(|(line, number)| Some((number, line.find(text.split(' ').next_back()?)? + 1))).unwrap();
         places.push(format!("{path}:{line}:{column}"));
     }
     for place in &places {

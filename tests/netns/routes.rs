@@ -21,7 +21,9 @@ fn received(lab: &Lab, interface: &str) -> u64 {
 
 fn flows_move_with_a_route(lab: &Lab) {
     let pods = lab.pods.name();
-    lab.gateway.ip(&format!("link add eth2 type veth peer name pods1 netns {pods}\nlink set eth2 up\naddress add 10.129.0.15/24 dev eth2")).unwrap();
+    lab.gateway
+        .ip(&format!("link add eth2 type veth peer name pods1 netns {pods}\nlink set eth2 up\naddress add 10.129.0.15/24 dev eth2"))
+        .unwrap();
     lab.pods.ip("link set pods1 up\naddress add 10.129.0.1/24 dev pods1").unwrap();
     lab.gateway.run("ethtool", &["-K", "eth2", "gro", "on"]).unwrap();
     lab.pods.run("ethtool", &["-K", "pods1", "gro", "on"]).unwrap();

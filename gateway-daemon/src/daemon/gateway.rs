@@ -25,6 +25,9 @@ pub struct Gateway {
     pub options: Options,
     /// The policy in force.
     pub policy: PolicyFile,
+    /// Counts the policies that took effect. The datapath's own generation is another number: it moves whenever flows must be decided anew,
+    /// and stays when a policy changes only what the guard does.
+    pub generation: u32,
     /// What was wrong with the last reload, one line each; the policy in force is the one before it.
     pub reload_errors: Vec<String>,
     /// What went wrong at the last reconciliation, one line each.
@@ -107,6 +110,7 @@ impl Gateway {
         let mut gateway = Self {
             options,
             policy,
+            generation: 1,
             reload_errors: Vec::new(),
             problems: Vec::new(),
             numbers,

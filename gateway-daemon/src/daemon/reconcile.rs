@@ -57,7 +57,12 @@ impl Gateway {
         let plan = plan::plan(&self.policy.model, self.observer.inventory(), &self.numbers);
         self.datapath.apply(&plan)?;
         self.announce(&plan);
+        let lost = self.plan.interfaces.keys().any(|index| !plan.interfaces.contains_key(index));
         self.plan = plan;
+        if lost {
+            // Flows of an interface that is gone must not wait for their time: its successor's may be theirs.
+            self.sweep().await;
+        }
         Ok(changed)
     }
 

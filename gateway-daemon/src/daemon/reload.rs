@@ -30,7 +30,8 @@ pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
             gateway.forwarding.clear();
             gateway.policy = policy;
             gateway.settle().await.map_err(|failed| vec![error::chain(&failed)])?;
-            tracing::info!("policy reloaded; generation {}", gateway.datapath.policy_generation());
+            gateway.generation = gateway.generation.saturating_add(1);
+            tracing::info!("policy reloaded; generation {}", gateway.generation);
             Ok(())
         }
         Err(errors) => {

@@ -75,7 +75,7 @@ impl Gateway {
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         PolicyView {
             file: self.policy.path.display().to_string(),
-            generation: self.datapath.policy_generation(),
+            generation: self.generation,
             loaded_at: self.policy.loaded_at,
             rules: RuleCounts {
                 firewall: count(model.firewall.rules.len()),

@@ -65,12 +65,13 @@ impl Datapath {
         let _ = self.attachments.follow(&mut self.loaded, &Plan::default());
     }
 
-    /// Ends what has been idle for too long.
+    /// Ends what has been idle for too long, or came through an interface that is gone.
     ///
     /// # Errors
     /// A table cannot be read.
     pub fn sweep(&mut self, now: Tick, timeouts: &Timeouts) -> Result<Swept, DatapathError> {
-        sweep::sweep(&mut self.loaded.maps, now, timeouts)
+        let interfaces = self.attachments.held.keys().copied().collect();
+        sweep::sweep(&mut self.loaded.maps, &sweep::Terms { now, timeouts, interfaces: &interfaces })
     }
 
     /// What the interface has.
@@ -99,12 +100,6 @@ impl Datapath {
     /// The ring buffer cannot be registered with the runtime.
     pub fn take_answers(&mut self) -> std::io::Result<Option<Ring>> {
         self.loaded.maps.answers.take().map(raw::watch).transpose()
-    }
-
-    /// The policy generation in force.
-    #[must_use]
-    pub fn policy_generation(&self) -> u32 {
-        self.written.policy_generation()
     }
 
     /// How large the tables are.

@@ -3,14 +3,18 @@
 //! A flow ends when both of its directions have been idle for the time its state allows. A mapping ends when no flow uses it and it has
 //! been idle itself (RFC 4787 REQ-5; RFC 5508 REQ-2; RFC 5382 REQ-5). Between reading an entry and removing it a packet may come: it is
 //! looked at once more, and what slips through the remaining microsecond opens a flow anew on the same mapping.
+//!
+//! A flow whose original direction came through an interface that is gone ends at once, whatever its age: the same endpoints come again
+//! through another interface, as another key, and would find their reply tuple taken.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use gateway_ebpf::abi::{Abi, Family, Flow, FlowFlags, FlowKey, FlowState, Ipv4, Mapping, MappingKey, Port, Protocol, SetKey, Tick, V4};
 
 use super::error::DatapathError;
 use super::maps::{FamilyMaps, Maps, Table};
+use crate::inventory::IfIndex;
 use crate::model::Timeouts;
 
 /// What one sweep saw and did.
@@ -66,24 +70,43 @@ pub fn allowance(timeouts: &Timeouts, protocol: Protocol, state: FlowState, half
     Tick::ceil_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2_000_000))
 }
 
+/// What decides whether a flow lives.
+pub struct Terms<'a> {
+    /// The datapath's clock.
+    pub now: Tick,
+    /// How long flows may be idle.
+    pub timeouts: &'a Timeouts,
+    /// The interfaces that carry traffic.
+    pub interfaces: &'a BTreeSet<IfIndex>,
+}
+
+impl Terms<'_> {
+    fn has_ended<F: Family>(&self, key: &FlowKey<F>, flow: &Flow<F>, half_open: bool) -> bool {
+        // A reply leaves where its flow came from.
+        let came_by = if flow.flags.has(FlowFlags::ORIGINAL) { key.link().ifindex() } else { flow.egress };
+        !self.interfaces.contains(&IfIndex(came_by.0))
+            || self.now.since(flow.last_seen) > allowance(self.timeouts, key.link().protocol(), flow.state, half_open)
+    }
+}
+
 /// Sweeps every table.
 ///
 /// # Errors
 /// A table cannot be read.
-pub fn sweep(maps: &mut Maps, now: Tick, timeouts: &Timeouts) -> Result<Swept, DatapathError> {
+pub fn sweep(maps: &mut Maps, terms: &Terms<'_>) -> Result<Swept, DatapathError> {
     let mut swept = Swept::default();
-    let mut idle = idle_mappings(&maps.mappings, now, timeouts, &mut swept)?;
+    let mut idle = idle_mappings(&maps.mappings, terms, &mut swept)?;
     let mut hosts = HashMap::new();
-    sweep_table::<V4>(&mut maps.v4.flows, false, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    sweep_table::<V4>(&mut maps.v4.flows, false, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
     let established = swept.flows;
-    sweep_table::<V4>(&mut maps.v4.half_open, true, now, timeouts, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    sweep_table::<V4>(&mut maps.v4.half_open, true, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
     let mut half_open = swept.flows - established;
     write_hosts(&mut maps.v4, &hosts)?;
 
     let mut hosts = HashMap::new();
-    sweep_table(&mut maps.v6.flows, false, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
+    sweep_table(&mut maps.v6.flows, false, terms, &mut swept, &mut hosts, |_, _| {})?;
     let before = swept.flows;
-    sweep_table(&mut maps.v6.half_open, true, now, timeouts, &mut swept, &mut hosts, |_, _| {})?;
+    sweep_table(&mut maps.v6.half_open, true, terms, &mut swept, &mut hosts, |_, _| {})?;
     half_open += swept.flows - before;
     write_hosts(&mut maps.v6, &hosts)?;
 
@@ -128,12 +151,12 @@ impl Idle {
     }
 }
 
-fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, now: Tick, timeouts: &Timeouts, swept: &mut Swept) -> Result<Idle, DatapathError> {
+fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, terms: &Terms<'_>, swept: &mut Swept) -> Result<Idle, DatapathError> {
     let mut idle = Idle::default();
     table.for_each(|key, mapping| {
         swept.mappings += 1;
         // A mapping without flows has nothing established: the closing time is TCP's.
-        if now.since(mapping.last_used) > allowance(timeouts, key.protocol, FlowState::CLOSED, false) {
+        if terms.now.since(mapping.last_used) > allowance(terms.timeouts, key.protocol, FlowState::CLOSED, false) {
             idle.wanted.insert((key.internal, key.internal_port, key.external, key.protocol));
             idle.mappings.insert(key, mapping);
         }
@@ -144,8 +167,7 @@ fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, now: Tick, timeouts: &T
 fn sweep_table<F: Family>(
     table: &mut Table<FlowKey<F>, Flow<F>>,
     half_open: bool,
-    now: Tick,
-    timeouts: &Timeouts,
+    terms: &Terms<'_>,
     swept: &mut Swept,
     hosts: &mut HashMap<F::Address, u32>,
     mut alive: impl FnMut(&FlowKey<F>, &Flow<F>),
@@ -155,8 +177,7 @@ where
     Flow<F>: Abi,
 {
     let mut expired = Vec::new();
-    let has_expired =
-        |key: &FlowKey<F>, flow: &Flow<F>| now.since(flow.last_seen) > allowance(timeouts, key.link().protocol(), flow.state, half_open);
+    let has_expired = |key: &FlowKey<F>, flow: &Flow<F>| terms.has_ended(key, flow, half_open);
     let mut entries = 0u64;
     table.for_each(|key, flow| {
         let original = flow.flags.has(FlowFlags::ORIGINAL);

@@ -48,11 +48,6 @@ impl Written {
         }
     }
 
-    /// The policy generation in force; 0 before the first plan.
-    pub fn policy_generation(&self) -> u32 {
-        self.config.policy.0
-    }
-
     /// Writes what is different. True when flows will be decided anew.
     ///
     /// # Errors

@@ -1,0 +1,20 @@
+//! Namespace tests: the real daemon in the users' topology, real kernels, real programs; a sentence of the users' per test.
+
+mod bench;
+mod errors;
+mod flows;
+mod guard;
+mod interfaces;
+mod ipv6;
+mod lifecycle;
+mod machine;
+mod nat;
+mod policy;
+mod reload;
+mod routes;
+mod seed;
+mod source;
+mod tables;
+mod traffic;
+mod xdp;
+mod zone;

@@ -95,8 +95,9 @@ pub enum RouteKind {
 
 /// The world, for one address family.
 pub trait Env<'m, F: Family> {
-    /// The configuration; `None` before the daemon has written one.
-    fn config(&self) -> Option<&'m Config>;
+    /// A copy of the configuration; `None` before the daemon has written one. Taken once per packet: a flow must not be judged by one
+    /// policy and stamped with the generation of the next.
+    fn config(&self) -> Option<Config>;
     /// A bank's header.
     fn bank(&self, bank: Bank) -> Option<&'m BankHeader>;
     /// An interface that is in a zone.
@@ -125,6 +126,8 @@ pub trait Env<'m, F: Family> {
     fn flow(&mut self, table: Table, key: &FlowKey<F>) -> Option<&mut Flow<F>>;
     /// Adds a flow.
     fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert;
+    /// Replaces a flow that is there; one that is gone stays gone.
+    fn update_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>);
     /// Removes a flow.
     fn remove_flow(&mut self, table: Table, key: &FlowKey<F>);
 

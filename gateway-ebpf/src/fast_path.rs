@@ -22,7 +22,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, packet: &Packet<F>, arr
     }
     let Some(config) = env.config() else { return not_fast };
     let Some(flow) = env.flow(Table::Main, &packet.key) else { return not_fast };
-    if !flow.flags.has(FlowFlags::XDP) || !is_usable(flow, packet, config, arrival) {
+    if !flow.flags.has(FlowFlags::XDP) || !is_usable(flow, packet, &config, arrival) {
         return not_fast;
     }
     touch(flow, packet, arrival.now());

@@ -64,7 +64,7 @@ pub fn decide_established<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &m
     }
     let Some(config) = env.config() else { return false };
     let Some(flow) = env.flow(Table::Main, &packet.key) else { return false };
-    if !fast_path::is_usable(flow, packet, config, arrival) {
+    if !fast_path::is_usable(flow, packet, &config, arrival) {
         return false;
     }
     *forward = Forward::by(flow, F::Address::default());
@@ -82,15 +82,24 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F
     if !scratch.packet.kind.is_tracked() {
         return untracked(env, scratch);
     }
-    for table in [Table::Main, Table::HalfOpen] {
-        let Some(flow) = env.flow(table, &scratch.packet.key) else { continue };
-        scratch.flow = *flow;
-        if hit::decide(env, table, config, scratch)? {
-            return Ok(());
-        }
-        break;
+    if let Some(table) = find(env, scratch)
+        && hit::decide(env, table, &config, scratch)?
+    {
+        return Ok(());
     }
-    open::decide(env, config, scratch)
+    open::decide(env, &config, scratch)
+}
+
+/// Finds the packet's flow and copies it. The main table is asked twice: between the two look-ups another CPU may have moved the flow.
+#[inline(always)]
+fn find<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Option<Table> {
+    for table in [Table::Main, Table::HalfOpen, Table::Main] {
+        if let Some(flow) = env.flow(table, &scratch.packet.key) {
+            scratch.flow = *flow;
+            return Some(table);
+        }
+    }
+    None
 }
 
 /// A packet without a tuple: the gateway's own, or dropped.

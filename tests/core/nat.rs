@@ -9,7 +9,7 @@ use gateway_tests::site::{self, LAN, LAN_LEG, POOL, WAN, WAN_LEG};
 use gateway_tests::world::{Policy, World, exempt, masquerade, pooled};
 use proptest::prelude::*;
 
-use crate::talk::{REMOTE, comes_back, drops, exchange_udp, handshake, outbound, refused, sent};
+use crate::talk::{REMOTE, comes_back, drops, exchange_udp, handshake, outbound, refused, sent, stopped};
 
 fn with_source_nat(rules: Vec<gateway_ebpf::abi::Rule>) -> World {
     site::world(&Policy { source_nat: rules, ..site::policy() })
@@ -77,6 +77,45 @@ fn a_mapping_admits_no_stranger_unless_its_filter_is_open() {
             assert!(matches!(refused(&mut world, stranger.udp(b"hello"), WAN_LEG), gateway_ebpf::abi::Reason::Pass(_)));
         }
     }
+}
+
+#[test]
+fn an_open_mapping_admits_nobody_once_its_rule_is_gone_or_closed() {
+    let mut rule = masquerade(10, LAN, WAN);
+    rule.flags.0 = RuleFlags::OPEN_FILTERING;
+    let closed = masquerade(10, LAN, WAN);
+    for now in [vec![], vec![closed]] {
+        let mut world = with_source_nat(vec![rule]);
+        let (_, there) = exchange_udp(&mut world, outbound(40_003), LAN_LEG);
+        let friend = there.back().from("198.18.7.7");
+        let _ = sent(&mut world, friend.udp(b"hello"), WAN_LEG);
+        world.install(&Policy { source_nat: now, ..site::policy() });
+        drops(&mut world, there.back().from("198.18.7.8").udp(b"hello"), WAN_LEG, DropReason::DefaultDrop);
+        let reason = stopped(&mut world, friend.udp(b"again"), WAN_LEG);
+        assert_eq!(reason, gateway_ebpf::abi::Reason::Drop(DropReason::PolicyChanged), "whom it admitted before is cut off as well");
+    }
+}
+
+#[test]
+fn more_hosts_than_the_well_known_class_has_ports_are_all_served() {
+    let mut world = site::world(&site::policy());
+    let mut external = std::collections::HashSet::new();
+    for host in 1..=250u32 {
+        // Windows asks for the time from port 123. Of 424 ports in the class half have its parity.
+        let address = format!("10.0.1.{host}");
+        if address == "10.0.1.1" {
+            continue;
+        }
+        let (_, seen) = sent(&mut world, outbound(123).from(&address).udp(b""), LAN_LEG);
+        assert!(external.insert(seen.path.source_port), "one port, two hosts");
+    }
+}
+
+#[test]
+fn a_pool_with_ports_of_its_own_uses_no_others() {
+    let mut world = with_source_nat(vec![one_port_rule(5000, 5010, 0)]);
+    let (_, seen) = sent(&mut world, outbound(123).udp(b""), LAN_LEG);
+    assert!((5000..=5010).contains(&seen.path.source_port), "{}", seen.path.source_port);
 }
 
 #[test]

@@ -62,9 +62,7 @@ fn what_is_for_the_gateway_itself_is_passed() {
 fn land_and_martians_are_dropped() {
     let mut world = with_validation(0);
     drops(&mut world, outbound(80).from("192.0.2.80").udp(b""), LAN_LEG, DropReason::Land);
-    for source in
-        ["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.9.9.9", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "169.254.1.1"]
-    {
+    for source in ["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.9.9.9", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255"] {
         drops(&mut world, outbound(1).from(source).udp(b""), LAN_LEG, DropReason::MartianSource);
     }
     for destination in ["0.0.0.0", "0.1.2.3", "127.0.0.1", "240.0.0.1", "254.1.1.1"] {
@@ -73,6 +71,9 @@ fn land_and_martians_are_dropped() {
     for destination in ["224.0.0.1", "239.1.1.1", "255.255.255.255", "169.254.1.1"] {
         assert_eq!(refused(&mut world, outbound(1).to(destination, 1).udp(b""), LAN_LEG), Reason::Pass(PassReason::StaysOnLink));
     }
+    // The answers of a metadata service to the gateway itself; the guard table keeps the kernel from forwarding them.
+    let metadata = outbound(1).from("169.254.169.254").udp(b"");
+    assert_eq!(refused(&mut world, metadata, LAN_LEG), Reason::Pass(PassReason::StaysOnLink));
 }
 
 #[test]
@@ -215,6 +216,21 @@ fn a_masqueraded_flow_ends_when_its_route_moves() {
     assert!(world.state.v4.flows.is_empty());
     let (egress, seen) = sent(&mut world, path.udp(b""), LAN_LEG);
     assert_eq!((egress, seen.path.source), (WAN2_LEG, address("198.51.100.1")));
+}
+
+#[test]
+fn a_flow_that_waits_for_its_neighbour_is_judged_again_when_the_kernel_has_moved_its_route() {
+    // Before the daemon has said that routes changed: the zone behind the new route is not the one that was allowed.
+    let only_wan = vec![gateway_tests::world::accept(1, site::LAN, site::WAN)];
+    let mut world = site::world(&Policy { source_nat: vec![], firewall: only_wan, ..site::policy() });
+    world.routing.neighbours.remove(&(WAN_LEG, address("203.0.113.254")));
+    let path = outbound(4000);
+    let _ = sent(&mut world, path.udp(b""), LAN_LEG);
+    world.routing.routes.iter_mut().filter(|route| route.to.prefix_len() == 0).for_each(|route| {
+        route.egress = DMZ_LEG;
+        route.via = Some(address("10.0.2.99"));
+    });
+    assert_eq!(crate::talk::stopped(&mut world, path.udp(b""), LAN_LEG), Reason::Drop(DropReason::PolicyChanged));
 }
 
 #[test]

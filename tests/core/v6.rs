@@ -44,7 +44,7 @@ fn hop_limit_size_and_martians() {
     assert_eq!(refused(&mut world, path(1).ttl(1).udp(b""), LAN_LEG), Reason::Punt(PuntReason::HopLimit));
     assert_eq!(refused(&mut world, path(1).udp(&[0; 1453]), LAN_LEG), Reason::Punt(PuntReason::TooBig));
     let _ = sent(&mut world, path(1).udp(&[0; 1452]), LAN_LEG);
-    for source in ["::", "::1", "ff02::1", "::ffff:10.0.0.1", "fe80::1"] {
+    for source in ["::", "::1", "ff02::1", "::ffff:10.0.0.1"] {
         drops(&mut world, path(1).from(source).udp(b""), LAN_LEG, DropReason::MartianSource);
     }
     for destination in ["::", "::1", "::ffff:10.0.0.1"] {
@@ -53,6 +53,8 @@ fn hop_limit_size_and_martians() {
     for destination in ["ff02::1", "fe80::9"] {
         assert_eq!(refused(&mut world, path(1).to(destination, 1).udp(b""), LAN_LEG), Reason::Pass(PassReason::StaysOnLink));
     }
+    // A router's neighbour discovery to the gateway's global address comes from its link-local one.
+    assert_eq!(refused(&mut world, path(1).from("fe80::1").udp(b""), LAN_LEG), Reason::Pass(PassReason::StaysOnLink));
     drops(&mut world, path(1).from("2001:db8:ffff::80").udp(b""), LAN_LEG, DropReason::Land);
     drops(&mut world, path(1).from("fd00:2::10").udp(b""), LAN_LEG, DropReason::SourceValidation);
     drops(&mut world, path(1).from("fd00:1::1").udp(b""), LAN_LEG, DropReason::SourceIsSelf);

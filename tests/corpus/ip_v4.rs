@@ -80,7 +80,11 @@ fn addresses() -> Vec<Case> {
         dropped("the source is multicast (smurf by group)", v4().from("224.0.0.1").udp(b""), D::MartianSource),
         dropped("the source is broadcast", v4().from("255.255.255.255").udp(b""), D::MartianSource),
         dropped("the source is reserved", v4().from("240.0.0.1").udp(b""), D::MartianSource),
-        dropped("the source is link-local (RFC 3927 section 7)", v4().from("169.254.1.1").udp(b""), D::MartianSource),
+        passed(
+            "a link-local source is the local stack's business (RFC 3927 section 7)",
+            v4().from("169.254.1.1").udp(b""),
+            PassReason::StaysOnLink,
+        ),
         dropped("the destination is 0.0.0.0", v4().to("0.0.0.0", 1).udp(b""), D::MartianDestination),
         dropped("the destination is loopback", v4().to("127.0.0.1", 22).tcp(flag::SYN, b""), D::MartianDestination),
         dropped("the destination is reserved", v4().to("250.0.0.1", 22).udp(b""), D::MartianDestination),

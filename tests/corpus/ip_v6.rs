@@ -72,7 +72,7 @@ pub fn cases() -> Vec<Case> {
         dropped("the source is unspecified", v6().from("::").udp(b""), D::MartianSource),
         dropped("the source is loopback", v6().from("::1").udp(b""), D::MartianSource),
         dropped("the source is multicast", v6().from("ff05::1").udp(b""), D::MartianSource),
-        dropped("the source is link-local", v6().from("fe80::10").udp(b""), D::MartianSource),
+        passed("a link-local source is the local stack's business", v6().from("fe80::10").udp(b""), PassReason::StaysOnLink),
         dropped("the source is a mapped IPv4 address (RFC 4942)", v6().from("::ffff:10.0.0.1").udp(b""), D::MartianSource),
         dropped("the destination is loopback", v6().to("::1", 22).udp(b""), D::MartianDestination),
         dropped("the destination is a mapped IPv4 address", v6().to("::ffff:127.0.0.1", 22).udp(b""), D::MartianDestination),

@@ -71,6 +71,8 @@ pub trait Address: Abi + Debug + Default + PartialEq + Eq + Hash {
     fn from_words(words: [u32; 4]) -> Self;
     /// Multicast, broadcast or link-local: never forwarded, always the local stack's (RFC 1122 section 3.3.6, RFC 4291 section 2.5.6).
     fn stays_on_link(self) -> bool;
+    /// A unicast address of one link: as a source the local stack's business (neighbour discovery, metadata services), never forwarded.
+    fn is_link_local(self) -> bool;
     /// Cannot be the source of a forwarded packet (RFC 6890, RFC 1812 section 5.3.7).
     fn is_martian_source(self) -> bool;
     /// Cannot be the destination of a packet on a wire.
@@ -138,15 +140,20 @@ impl Address for Ipv4 {
     fn stays_on_link(self) -> bool {
         let address = u32::from_be(self.0);
         // 224/4 multicast, 255.255.255.255, 169.254/16 link-local.
-        (address >> 28) == 0xe || address == u32::MAX || (address >> 16) == 0xa9fe
+        (address >> 28) == 0xe || address == u32::MAX || self.is_link_local()
+    }
+
+    #[inline(always)]
+    fn is_link_local(self) -> bool {
+        (u32::from_be(self.0) >> 16) == 0xa9fe
     }
 
     #[inline(always)]
     fn is_martian_source(self) -> bool {
         let address = u32::from_be(self.0);
-        // 0/8 "this network", 127/8 loopback, 224/4 multicast and 240/4 reserved, 169.254/16 link-local.
+        // 0/8 "this network", 127/8 loopback, 224/4 multicast and 240/4 reserved.
         let first = address >> 24;
-        first == 0 || first == 127 || first >= 224 || (address >> 16) == 0xa9fe
+        first == 0 || first == 127 || first >= 224
     }
 
     #[inline(always)]
@@ -178,12 +185,17 @@ impl Address for Ipv6 {
     fn stays_on_link(self) -> bool {
         let first = u32::from_be(self.0[0]);
         // ff00::/8 multicast, fe80::/10 link-local unicast.
-        (first >> 24) == 0xff || (first >> 22) == (0xfe80_0000 >> 22)
+        (first >> 24) == 0xff || self.is_link_local()
+    }
+
+    #[inline(always)]
+    fn is_link_local(self) -> bool {
+        (u32::from_be(self.0[0]) >> 22) == (0xfe80_0000 >> 22)
     }
 
     #[inline(always)]
     fn is_martian_source(self) -> bool {
-        self.stays_on_link() || self.is_unspecified_or_loopback() || self.is_mapped_v4()
+        (u32::from_be(self.0[0]) >> 24) == 0xff || self.is_unspecified_or_loopback() || self.is_mapped_v4()
     }
 
     #[inline(always)]

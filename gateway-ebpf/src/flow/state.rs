@@ -45,13 +45,16 @@ fn tcp_step(state: FlowState, original: bool, flags: u8) -> Step {
     let syn = flags & tcp::SYN != 0;
     let ack = flags & tcp::ACK != 0;
     if syn && !ack && state == FlowState::CLOSED {
-        return Step::Reopen;
+        // Only by the side that opened it: a forged reset and a forged SYN from the other side would otherwise take a flow away.
+        return if original { Step::Reopen } else { Step::Refuse(DropReason::State) };
     }
     if flags & tcp::RST != 0 {
         return Step::To(FlowState::CLOSED);
     }
     if flags & tcp::FIN != 0 {
         return Step::To(match (state, original) {
+            // Nothing has been opened yet that the reply side could close.
+            (FlowState::OPENING, false) => FlowState::OPENING,
             (FlowState::ORIGINAL_CLOSED, false) | (FlowState::REPLY_CLOSED, true) | (FlowState::CLOSED, _) => FlowState::CLOSED,
             (_, true) => FlowState::ORIGINAL_CLOSED,
             (_, false) => FlowState::REPLY_CLOSED,
@@ -106,6 +109,12 @@ mod tests {
         for state in [S::OPENING, S::ANSWERED, S::ESTABLISHED, S::ORIGINAL_CLOSED, S::REPLY_CLOSED, S::CLOSED] {
             assert_eq!(tcp(state, false, tcp::RST | tcp::ACK), S::CLOSED);
         }
+    }
+
+    #[test]
+    fn the_reply_side_can_neither_reopen_nor_close_what_it_has_not_answered() {
+        assert_eq!(tcp_step(S::CLOSED, false, tcp::SYN), Step::Refuse(DropReason::State));
+        assert_eq!(tcp(S::OPENING, false, tcp::FIN | tcp::ACK), S::OPENING);
     }
 
     #[test]

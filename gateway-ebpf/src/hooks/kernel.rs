@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::bindings::{BPF_ANY, BPF_EXIST, BPF_NOEXIST};
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use aya_ebpf::maps::HashMap;
@@ -74,9 +74,13 @@ fn insert<K, V>(map: &HashMap<K, V>, key: &K, value: &V) -> Insert {
 
 impl<F: Tables> Env<'static, F> for Kernel<F> {
     #[inline(always)]
-    fn config(&self) -> Option<&'static Config> {
+    fn config(&self) -> Option<Config> {
+        let config = maps::CONFIG.get_ptr(0)?;
+        // SAFETY: an array element lives as long as the program. Volatile, so that the copy stays one: LLVM may otherwise read the map
+        // again later, when the daemon has written it.
+        let config = unsafe { config.read_volatile() };
         // The daemon's first write makes the generation non-zero.
-        maps::CONFIG.get(0).filter(|config| config.policy.0 != 0)
+        if config.policy.0 == 0 { None } else { Some(config) }
     }
 
     #[inline(always)]
@@ -141,6 +145,12 @@ impl<F: Tables> Env<'static, F> for Kernel<F> {
     #[inline(always)]
     fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert {
         insert(F::flows(table), key, flow)
+    }
+
+    #[inline(always)]
+    fn update_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) {
+        // Through the map and not through a pointer: an entry removed under our hands may by now be another flow's.
+        let _ = F::flows(table).insert(key, flow, BPF_EXIST as u64);
     }
 
     #[inline(always)]

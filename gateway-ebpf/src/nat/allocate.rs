@@ -19,8 +19,9 @@ const WELL_KNOWN: PortRange = PortRange { first: 600, last: 1023 };
 /// The range that an internal port may be mapped to (RFC 4787 REQ-3a). Query identifiers have no classes.
 #[inline(always)]
 fn class<F: Family>(ports: PortRange, key: &FlowKey<F>) -> PortRange {
-    let ports_have_classes = key.link().protocol() != F::ICMP;
-    if ports_have_classes && key.source_port.number() < 1024 { WELL_KNOWN } else { ports }
+    // Whoever gives a pool a narrower range means all of its ports.
+    let has_classes = key.link().protocol() != F::ICMP && ports.first <= 1024;
+    if has_classes && key.source_port.number() < 1024 { WELL_KNOWN } else { ports }
 }
 
 /// The candidate of one attempt, of the internal port's parity (RFC 4787 REQ-4: RTP and RTCP).
@@ -79,6 +80,13 @@ pub fn allocate<'m, F: Family, E: Env<'m, F>>(
     allocation.endpoint = Endpoint { internal: key.source, port: key.source_port, rule: source.rule, open: source.open as u32 };
     allocation.reply = *reply;
     env.run_allocation(ATTEMPTS);
+    let allocation = env.allocation().ok_or(DropReason::NoFreePort)?;
+    if allocation.outcome == Outcome::Searching && allocation.range != source.ports {
+        // The class is small: 424 ports for every host that asks for the time from port 123. A port of the other class serves better than
+        // none: REQ-3a is a recommendation.
+        allocation.range = source.ports;
+        env.run_allocation(ATTEMPTS);
+    }
     let allocation = env.allocation().ok_or(DropReason::NoFreePort)?;
     match allocation.outcome {
         Outcome::Found => {

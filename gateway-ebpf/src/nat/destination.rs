@@ -13,8 +13,8 @@ pub struct Destination<F: Family> {
     pub port: Port,
     /// The NAT rule; 0 when nothing is translated.
     pub rule: RuleId,
-    /// It goes to a mapping with endpoint-independent filtering.
-    pub admitted: bool,
+    /// The rule of the open mapping that it goes to (endpoint-independent filtering); 0 when it goes to none.
+    pub admitted: RuleId,
 }
 
 /// Translates the destination of the original direction. The query in [`Env::search`] must describe the packet as it arrived.
@@ -25,7 +25,7 @@ pub fn translate_destination<'m, F: Family, E: Env<'m, F>>(
     header: &BankHeader,
     key: &FlowKey<F>,
 ) -> Destination<F> {
-    let unchanged = Destination { address: key.destination, port: key.destination_port, rule: RuleId(0), admitted: false };
+    let unchanged = Destination { address: key.destination, port: key.destination_port, rule: RuleId(0), admitted: RuleId(0) };
     if !F::TRANSLATES {
         return unchanged;
     }
@@ -37,13 +37,13 @@ pub fn translate_destination<'m, F: Family, E: Env<'m, F>>(
             let step = key.destination_port.number().wrapping_sub(rule.port_first);
             Port::new(rule.target.port_first.wrapping_add(step))
         };
-        return Destination { address, port, rule: rule.id, admitted: false };
+        return Destination { address, port, rule: rule.id, admitted: RuleId(0) };
     }
     let endpoint =
         env.endpoint(&EndpointKey { address: key.destination, port: key.destination_port, protocol: key.link().protocol(), zero: 0 });
     match endpoint {
         Some(endpoint) if endpoint.open != 0 => {
-            Destination { address: endpoint.internal, port: endpoint.port, rule: endpoint.rule, admitted: true }
+            Destination { address: endpoint.internal, port: endpoint.port, rule: endpoint.rule, admitted: endpoint.rule }
         }
         _ => unchanged,
     }

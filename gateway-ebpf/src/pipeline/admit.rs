@@ -56,7 +56,7 @@ fn refuse_foreign(interface: &Interface, link: &ethernet::Ethernet, arrival: &Ar
 fn admit_packet<F: Family>(packet: Result<Packet<F>, crate::abi::DropReason>) -> Result<Packet<F>, Reason> {
     use crate::abi::Address;
     let packet = packet.map_err(Reason::Drop)?;
-    if packet.key.destination.stays_on_link() {
+    if packet.key.destination.stays_on_link() || packet.key.source.is_link_local() {
         return Err(Reason::Pass(PassReason::StaysOnLink));
     }
     route::refuse_martians(&packet).map_err(Reason::Drop)?;

@@ -20,12 +20,7 @@ const STREAM_TICKS: u32 = Tick::ceil_millis(2000);
 /// # Errors
 /// What becomes of the packet when it is not forwarded.
 #[inline(always)]
-pub fn decide<'m, F: Family, E: Env<'m, F>>(
-    env: &mut E,
-    table: Table,
-    config: &'m Config,
-    scratch: &mut Scratch<F>,
-) -> Result<bool, Reason> {
+pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Config, scratch: &mut Scratch<F>) -> Result<bool, Reason> {
     let original = scratch.flow.flags.has(FlowFlags::ORIGINAL);
     scratch.peer = scratch.packet.key.reply(&scratch.flow);
     let state = match step(scratch.flow.state, original, &scratch.packet) {
@@ -47,9 +42,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(
     fast_path::touch(flow, packet, arrival.now());
     let changed = state != flow.state;
     flow.state = state;
-    if let Some(entry) = env.flow(table, &packet.key) {
-        *entry = *flow;
-    }
+    env.update_flow(table, &packet.key, flow);
     if changed && let Some(entry) = env.flow(table, peer) {
         entry.state = state;
     }
@@ -93,7 +86,7 @@ fn lasts<'m, F: Family, E: Env<'m, F>>(
 /// # Errors
 /// [`DropReason::PolicyChanged`]: the flow has been ended. Another reason: only this packet is stopped.
 #[inline(always)]
-fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &'m Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
     let stale = !flow::is_current(&scratch.flow, config);
     let from = env.interface(scratch.arrival.ifindex).ok_or(Reason::Drop(DropReason::NoZone))?;
     if stale {
@@ -109,7 +102,8 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &'m 
         RouteKind::Local => return end(env, table, scratch),
     }
     let to = env.interface(scratch.answer.egress).ok_or(Reason::Drop(DropReason::NoZone))?;
-    if stale {
+    // The kernel may know of another route before the daemon has said so.
+    if stale || scratch.answer.egress != scratch.flow.egress {
         // The flow as it would leave now, so that the key of the original direction is that of now.
         let before = scratch.flow.egress;
         scratch.flow.egress = scratch.answer.egress;
@@ -137,7 +131,7 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &'m 
 #[inline(always)]
 fn still_allowed<'m, F: Family, E: Env<'m, F>>(
     env: &mut E,
-    config: &'m Config,
+    config: &Config,
     from: &'m crate::abi::Interface,
     to: &'m crate::abi::Interface,
     peer: &FlowKey<F>,
@@ -154,7 +148,7 @@ fn still_allowed<'m, F: Family, E: Env<'m, F>>(
         return None;
     }
     let subject = Subject { key: *key, destination: wanted.address, port: wanted.port, admitted: wanted.admitted, again: true };
-    let (rule, source) = policy::judge_and_select(env, &policy, config, to, &subject, arrival).ok()?;
+    let (rule, source) = policy::judge_and_select(env, &policy, config, from, to, &subject, arrival).ok()?;
     if nat::expected_source(&source, key.source) != reply.destination { None } else { Some(rule) }
 }
 

@@ -18,7 +18,7 @@ use crate::{fast_path, flow, route};
 /// # Errors
 /// What becomes of it when it is not forwarded.
 #[inline(always)]
-pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &'m Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
     let refuse = Reason::Drop;
     let Scratch { packet, arrival, forward, pair, answer, .. } = scratch;
     let key = &packet.key;
@@ -46,7 +46,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &'m Config, scr
     route::check_hop(packet, arrival, answer.mtu, redirected)?;
     let subject =
         Subject { key: *key, destination: destination.address, port: destination.port, admitted: destination.admitted, again: false };
-    let (rule, source) = policy::judge_and_select(env, &policy, config, to, &subject, arrival).map_err(refuse)?;
+    let (rule, source) = policy::judge_and_select(env, &policy, config, from, to, &subject, arrival).map_err(refuse)?;
     // The internal host pays: behind a port forward the server, whatever number of clients it has.
     let host = if destination.rule.0 != 0 { destination.address } else { key.source };
     if env.host_flows(host) >= config.flows_per_host {

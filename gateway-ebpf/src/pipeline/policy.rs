@@ -1,9 +1,10 @@
 //! What the policy of now says of a flow, given its original direction: asked once for a new flow, and again for one whose entry is
 //! older than the policy or the routes.
 
-use crate::abi::{Bank, BankHeader, Config, DropReason, Family, FlowKey, Interface, Protocol};
+use crate::abi::{Bank, BankHeader, Config, DropReason, Family, FlowKey, Interface, Protocol, RuleFlags, RuleList};
 use crate::env::{Arrival, Env};
 use crate::nat::{self, Destination, Source};
+use crate::search::find;
 use crate::zone::{Judgement, Subject, judge};
 
 /// The policy's bank and its header.
@@ -53,10 +54,14 @@ pub fn judge_and_select<'m, F: Family, E: Env<'m, F>>(
     env: &mut E,
     policy: &Policy<'m>,
     config: &Config,
+    from: &Interface,
     to: &Interface,
     subject: &Subject<F>,
     arrival: &Arrival,
 ) -> Result<(crate::abi::RuleId, Option<Source<F>>), DropReason> {
+    if subject.admitted.0 != 0 {
+        still_open(env, policy, from, to, subject)?;
+    }
     let sets = env.sets(policy.bank, subject.destination);
     let query = &mut env.search().ok_or(DropReason::NotReady)?.query;
     query.to = to.zone;
@@ -68,6 +73,34 @@ pub fn judge_and_select<'m, F: Family, E: Env<'m, F>>(
             let source = nat::select(env, policy.bank, policy.header, config, to, subject.key.source)?;
             Ok((rule, source))
         }
+    }
+}
+
+/// An open mapping may outlive the rule that made it. It admits only what the rule of now would: the one that the internal endpoint gets
+/// when it sends to this remote. Leaves the query as it was.
+#[inline(always)]
+fn still_open<'m, F: Family, E: Env<'m, F>>(
+    env: &mut E,
+    policy: &Policy<'m>,
+    from: &Interface,
+    to: &Interface,
+    subject: &Subject<F>,
+) -> Result<(), DropReason> {
+    let internal = env.sets(policy.bank, subject.destination);
+    let remote = env.sets(policy.bank, subject.key.source);
+    let query = &mut env.search().ok_or(DropReason::NotReady)?.query;
+    query.from = to.zone;
+    query.to = from.zone;
+    query.port = subject.key.source_port.number();
+    query.source.copy_from(internal);
+    query.destination.copy_from(remote);
+    let rule = find(env, policy.bank, RuleList::SourceNat, policy.header.len(RuleList::SourceNat));
+    let query = &mut env.search().ok_or(DropReason::NotReady)?.query;
+    query.from = from.zone;
+    query.source.copy_from(remote);
+    match rule {
+        Some(rule) if rule.id == subject.admitted && rule.flags.has(RuleFlags::OPEN_FILTERING) => Ok(()),
+        _ => Err(DropReason::DefaultDrop),
     }
 }
 

@@ -24,8 +24,8 @@ pub struct Subject<F: Family> {
     pub destination: F::Address,
     /// The server's port.
     pub port: Port,
-    /// It goes to a mapping whose filtering is endpoint-independent (RFC 4787 section 5).
-    pub admitted: bool,
+    /// The rule of the open mapping that it goes to (RFC 4787 section 5, endpoint-independent filtering); 0 when it goes to none.
+    pub admitted: RuleId,
     /// The flow was accepted before and is held against a newer policy: what it finds is counted and logged only if it ends the flow.
     pub again: bool,
 }
@@ -42,7 +42,7 @@ pub fn judge<'m, F: Family, E: Env<'m, F>>(
     arrival: &Arrival,
 ) -> Judgement {
     let Some(rule) = find(env, bank, RuleList::Firewall, header.len(RuleList::Firewall)) else {
-        return if header.default == Action::ACCEPT || subject.admitted {
+        return if header.default == Action::ACCEPT || subject.admitted.0 != 0 {
             Judgement::Accept(RuleId(0))
         } else {
             Judgement::Refuse(if header.default == Action::REJECT { DropReason::DefaultReject } else { DropReason::DefaultDrop })

@@ -21,9 +21,8 @@ pub struct Lent<'m> {
 }
 
 impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
-    fn config(&self) -> Option<&'m Config> {
-        let policy = self.policy;
-        Some(&policy.config).filter(|config| config.policy.0 != 0)
+    fn config(&self) -> Option<Config> {
+        Some(self.policy.config).filter(|config| config.policy.0 != 0)
     }
 
     fn bank(&self, bank: Bank) -> Option<&'m BankHeader> {
@@ -88,6 +87,12 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
 
     fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert {
         F::tables_mut(self.state).table(table).insert(*key, *flow)
+    }
+
+    fn update_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) {
+        if let Some(entry) = Env::<F>::flow(self, table, key) {
+            *entry = *flow;
+        }
     }
 
     fn remove_flow(&mut self, table: Table, key: &FlowKey<F>) {

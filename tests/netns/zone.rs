@@ -1,5 +1,6 @@
 //! The firewall between zones: the first rule that matches decides, is counted, and is written to the log where it asks for that.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use gateway_tests::lab::{GATEWAY_OVERLAY, ONPREM, SERVER};
@@ -13,7 +14,7 @@ use crate::traffic::{self, PATIENCE, accept, answers, ask, connect, is_silent, l
 in_a_lab! {
     a_rule_that_drops_is_counted_and_logged_by_name
     an_unsolicited_packet_is_no_reply
-    a_rule_that_rejects_is_counted_by_name
+    a_rejected_sender_is_told_at_once_and_a_dropped_one_is_not
     an_interface_in_no_zone_carries_nothing_and_is_not_touched
     rules_to_self_filter_the_gateways_own_services
 }
@@ -55,14 +56,29 @@ fn an_unsolicited_packet_is_no_reply(lab: &Lab) {
     assert!(traffic::is_empty(&client));
 }
 
-fn a_rule_that_rejects_is_counted_by_name(lab: &Lab) {
-    let lines = "from = \"overlay\"\nto = \"pods\"\nprotocol = \"tcp\"\nports = [\"8080\"]\naction = \"reject\"";
-    let gateway = Gateway::start(&lab.gateway, Policy::seed().first_rule("no proxies", lines).text()).unwrap();
-    let server = listen(&lab.pods, "10.128.0.1:8080");
-    try_connect(&lab.vm1, "10.128.0.1:8080", Duration::from_millis(1500)).expect_err("the rule rejects it");
-    assert!(server.accept().is_err());
-    assert!(gateway.rule("no proxies").unwrap() >= 1);
-    assert_eq!(gateway.rule("no proxies").unwrap(), gateway.reason("drop", "rule-reject").unwrap());
+fn a_rejected_sender_is_told_at_once_and_a_dropped_one_is_not(lab: &Lab) {
+    let lines = "from = \"overlay\"\nto = \"pods\"\nports = [\"8080\"]\nprotocol = ";
+    for (action, answered) in [("reject", true), ("drop", false)] {
+        let policy = Policy::seed()
+            .first_rule("no proxies", &format!("{lines}\"tcp\"\naction = \"{action}\""))
+            .first_rule("no datagrams", &format!("{lines}\"udp\"\naction = \"{action}\""));
+        let gateway = Gateway::start(&lab.gateway, policy.text()).unwrap();
+        let server = listen(&lab.pods, "10.128.0.1:8080");
+        let refused = try_connect(&lab.vm1, "10.128.0.1:8080", Duration::from_millis(1500)).unwrap_err();
+        assert_eq!(refused.kind() == ErrorKind::ConnectionRefused, answered, "{action}: {refused}");
+        assert!(server.accept().is_err());
+        assert!(gateway.rule("no proxies").unwrap() >= 1);
+        assert_eq!(gateway.rule("no proxies").unwrap(), gateway.reason("drop", &format!("rule-{action}")).unwrap());
+
+        let client = udp(&lab.vm1, "10.227.128.11:4000");
+        client.connect("10.128.0.1:8080").unwrap();
+        client.send(b"let me through").unwrap();
+        wait_until(PATIENCE, "the refusal", || Ok(gateway.rule("no datagrams")? == 1)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let told = client.recv(&mut [0; 16]).unwrap_err();
+        assert_eq!(told.kind() != ErrorKind::WouldBlock, answered, "{action}: {told}");
+        gateway.stop().unwrap();
+    }
 }
 
 fn an_interface_in_no_zone_carries_nothing_and_is_not_touched(lab: &Lab) {

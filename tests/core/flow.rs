@@ -1,9 +1,9 @@
 //! A flow's life: half-open, promoted, closed; full tables and quotas.
 
-use gateway_ebpf::abi::{DropReason, Flow, FlowState, Ipv4, V4};
-use gateway_tests::frames::flag;
-use gateway_tests::site::{self, LAN_LEG};
-use gateway_tests::world::{Capacities, Policy, World};
+use gateway_ebpf::abi::{DropReason, Flow, FlowState, Ipv4, Mac, V4, ZoneId};
+use gateway_tests::frames::{Path, flag};
+use gateway_tests::site::{self, DMZ, DMZ_LEG, LAN, LAN_LEG, WAN, WAN_LEG};
+use gateway_tests::world::{Capacities, Policy, Route, World, accept, masquerade};
 
 use crate::talk::{REMOTE, drops, established, exchange_udp, handshake, outbound, sent, stopped};
 
@@ -172,4 +172,25 @@ fn a_full_host_table_refuses_nobody() {
     let _ = established(&mut world);
     let _ = exchange_udp(&mut world, site::path(LAN_LEG, "10.0.1.11", 2001, REMOTE, 80), LAN_LEG);
     assert_eq!(world.state.v4.hosts.len(), 1);
+}
+
+#[test]
+fn a_host_that_moves_to_another_interface_takes_its_flow_along() {
+    let policy = Policy {
+        firewall: vec![accept(1, LAN, WAN), accept(2, DMZ, WAN)],
+        source_nat: vec![masquerade(10, ZoneId(0), WAN)],
+        ..site::policy()
+    };
+    let mut world = site::world(&policy);
+    let (path, there) = established(&mut world);
+    // Its address is reached through the other leg now.
+    let host = format!("{}/32", path.source).parse().expect("a prefix");
+    world.routing.routes.push(Route { to: host, egress: DMZ_LEG, via: None });
+    world.routing.neighbours.insert((DMZ_LEG, path.source), Mac::from_octets([6; 6]));
+    world.routes_changed();
+    let moved = Path { destination_mac: site::leg_mac(DMZ_LEG), ..path };
+    let (egress, _) = sent(&mut world, moved.udp(b""), DMZ_LEG);
+    assert_eq!(egress, WAN_LEG);
+    let (leg, _) = sent(&mut world, there.back().udp(b""), WAN_LEG);
+    assert_eq!(leg, DMZ_LEG);
 }

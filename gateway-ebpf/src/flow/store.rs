@@ -22,9 +22,21 @@ pub struct Pair<F: Family> {
 /// The reason to drop the packet.
 #[inline(always)]
 pub fn store_half_open<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &Pair<F>) -> Result<(), DropReason> {
-    // The translated tuple may already be in use in the main table, where the half-open table cannot see it.
-    if env.flow(Table::Main, &pair.reply_key).is_some() {
-        return Err(DropReason::TupleConflict);
+    // The translated tuple may already be in use, also in the main table, which the insertion below does not see.
+    for table in [Table::Main, Table::HalfOpen] {
+        let Some(other) = env.flow(table, &pair.reply_key) else { continue };
+        // To both ends the same flow, but from another interface: the host has moved (its source has been validated
+        // there), and its old flow can only stand in the way.
+        let moved = other.egress != pair.reply.egress
+            && other.source == pair.reply.source
+            && other.destination == pair.reply.destination
+            && other.source_port == pair.reply.source_port
+            && other.destination_port == pair.reply.destination_port;
+        if !moved {
+            return Err(DropReason::TupleConflict);
+        }
+        let old = pair.reply_key.reply(other);
+        remove_both(env, table, &pair.reply_key, &old);
     }
     insert_both(env, Table::HalfOpen, pair).map_err(|insert| match insert {
         Insert::Full => DropReason::HalfOpenTableFull,

@@ -55,6 +55,12 @@ impl Gateway {
         self.record.write()?;
 
         let plan = plan::plan(&self.policy.model, self.observer.inventory(), &self.numbers);
+        self.problems.extend(plan.left_out.iter().map(|rule| {
+            let rule = &rule.0;
+            format!(
+                "rule \"{rule}\" is not in force: the datapath has no number left for its addresses; join lists of addresses in `[sets]`"
+            )
+        }));
         self.datapath.apply(&plan)?;
         self.announce(&plan);
         let lost = self.plan.interfaces.keys().any(|index| !plan.interfaces.contains_key(index));

@@ -117,6 +117,12 @@ impl Saved {
         self.entries.is_empty()
     }
 
+    /// True when an interface may still forward because of a value that is not given back.
+    #[must_use]
+    pub fn forwards(&self) -> bool {
+        self.entries.iter().any(|entry| entry.key.ends_with("forwarding") || entry.key.ends_with("force_forwarding"))
+    }
+
     /// Sets `key`, a path below /proc/sys/net, and remembers what it was. False: there is no such key. Idempotent; a value that
     /// somebody set in the meantime is set again, and theirs is what is given back.
     ///
@@ -229,4 +235,26 @@ fn shield_others(shields: &mut Saved, interface: &InterfaceName) -> Result<(), S
 /// When the key cannot be read or written, or the kernel refuses the range.
 pub fn local_ports(saved: &mut Saved, range: &str) -> Result<(), SysctlError> {
     saved.set(Path::new("ipv4/ip_local_port_range"), range).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(key: &str) -> Saved {
+        Saved { entries: vec![Entry { key: key.into(), before: "0".into(), ours: "1".into() }] }
+    }
+
+    #[test]
+    fn only_forwarding_that_is_left_on_counts_as_forwarding() {
+        let lan = InterfaceName("lan.7".into());
+        for key in [conf("ipv4", &lan, "forwarding"), conf("ipv6", &lan, "forwarding"), conf("ipv6", &lan, "force_forwarding")] {
+            assert!(kept(key.to_str().unwrap()).forwards(), "{}", key.display());
+        }
+        assert!(!kept("ipv4/ip_local_port_range").forwards());
+        assert!(!kept("ipv4/conf/lan.7/rp_filter").forwards());
+        // The interface is gone, and its forwarding with it.
+        let mut gone = kept("ipv4/conf/gone-for-good/forwarding");
+        assert!(gone.restore().is_empty() && !gone.forwards());
+    }
 }

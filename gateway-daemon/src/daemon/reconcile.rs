@@ -42,20 +42,32 @@ impl Gateway {
     /// Brings the machine to what the policy wants. True when links or addresses were changed, which the kernel will announce.
     ///
     /// # Errors
-    /// What leaves the gateway without a datapath or without its guard. Lesser problems are kept in [`Gateway::problems`].
+    /// What leaves an interface without a datapath, or a gateway that starts without its guard. Lesser problems are kept in [`Gateway::problems`].
     pub async fn reconcile(&mut self) -> Result<bool, DaemonError> {
         self.problems.clear();
         if self.guarded.as_ref() != Some(&self.policy.model) {
-            guard::apply(self.options.instance.as_str(), &self.policy.model).await?;
-            self.guarded = Some(self.policy.model.clone());
+            match guard::apply(self.options.instance.as_str(), &self.policy.model).await {
+                Ok(()) => self.guarded = Some(self.policy.model.clone()),
+                Err(error) if self.guarded.is_none() => return Err(error.into()),
+                // The table before it stands, and what it does not cover is not told to forward.
+                Err(error) => self.problems.push(error::chain(&DaemonError::from(error))),
+            }
         }
         self.set_sysctls();
         let changed = self.configure_links().await;
         self.configure_routes().await;
-        self.record.write()?;
+        if let Err(error) = self.record.write() {
+            self.problems.push(error::chain(&error));
+        }
 
         let plan = plan::plan(&self.policy.model, self.observer.inventory(), &self.numbers);
-        self.datapath.apply(&plan)?;
+        self.problems.extend(plan.left_out.iter().map(|rule| {
+            let rule = &rule.0;
+            format!(
+                "rule \"{rule}\" is not in force: the datapath has no number left for its addresses; join lists of addresses in `[sets]`"
+            )
+        }));
+        let applied = self.datapath.apply(&plan);
         self.announce(&plan);
         let lost = self.plan.interfaces.keys().any(|index| !plan.interfaces.contains_key(index));
         self.plan = plan;
@@ -63,6 +75,7 @@ impl Gateway {
             // Flows of an interface that is gone must not wait for their time: its successor's may be theirs.
             self.sweep().await;
         }
+        applied?;
         Ok(changed)
     }
 
@@ -71,7 +84,7 @@ impl Gateway {
         if let Err(error) = sysctl::local_ports(&mut self.record.changes.sysctls, &format!("{first} {last}")) {
             self.problems.push(error::chain(&error));
         }
-        let links: Vec<(IfIndex, InterfaceName)> = self.zone_links().map(|link| (link.index, link.name.clone())).collect();
+        let links: Vec<(IfIndex, InterfaceName)> = self.guarded_links().map(|link| (link.index, link.name.clone())).collect();
         self.forwarding.retain(|index| links.iter().any(|(known, _)| known == index));
         for (index, name) in links {
             if self.forwarding.contains(&index) {
@@ -135,7 +148,8 @@ impl Gateway {
         if !self.ready {
             return;
         }
-        for planned in plan.interfaces.values().filter(|planned| self.plan.interfaces.values().all(|old| old.name != planned.name)) {
+        let attached = plan.interfaces.iter().filter(|(index, _)| self.datapath.attachment(**index).is_some()).map(|(_, planned)| planned);
+        for planned in attached.filter(|planned| self.plan.interfaces.values().all(|old| old.name != planned.name)) {
             tracing::info!("{} ({}) is here and forwards: {}", planned.name.0, planned.zone.0, planned.reason);
         }
         for waiting in plan.waiting.iter().filter(|waiting| !self.plan.waiting.contains(waiting)) {
@@ -143,8 +157,10 @@ impl Gateway {
         }
     }
 
-    fn zone_links(&self) -> impl Iterator<Item = &Link> {
-        let names = self.policy.model.zones.iter().flat_map(|zone| &zone.interfaces);
+    /// Links of zones that the guard table stands before.
+    fn guarded_links(&self) -> impl Iterator<Item = &Link> {
+        let guarded = |name: &&InterfaceName| self.guarded.iter().flat_map(|model| &model.zones).any(|zone| zone.interfaces.contains(name));
+        let names = self.policy.model.zones.iter().flat_map(|zone| &zone.interfaces).filter(guarded);
         names.filter_map(|name| self.observer.inventory().link(name))
     }
 

@@ -1,8 +1,8 @@
 //! The policy file again.
 
-use super::error;
 use super::gateway::Gateway;
 use super::policy_file::PolicyFile;
+use super::{DaemonError, error};
 
 /// Takes up the policy as it is on disk now, or says why not.
 ///
@@ -25,11 +25,16 @@ pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
                 gateway.policy = policy;
                 return Ok(());
             }
-            gateway.numbers.update(&policy.model);
-            // What forwarding asks of an interface may have changed with the policy.
-            gateway.forwarding.clear();
-            gateway.policy = policy;
-            gateway.settle().await.map_err(|failed| vec![error::chain(&failed)])?;
+            let before = std::mem::replace(&mut gateway.policy, policy);
+            if let Err(failed) = enforce(gateway).await {
+                let mut errors = vec![error::chain(&failed)];
+                gateway.policy = before;
+                if let Err(failed) = enforce(gateway).await {
+                    errors.push(format!("putting the policy before it back in force: {}", error::chain(&failed)));
+                }
+                gateway.reload_errors.clone_from(&errors);
+                return Err(errors);
+            }
             gateway.generation = gateway.generation.saturating_add(1);
             tracing::info!("policy reloaded; generation {}", gateway.generation);
             Ok(())
@@ -39,6 +44,14 @@ pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
             Err(errors)
         }
     }
+}
+
+/// Brings the machine to [`Gateway::policy`], which has just been replaced.
+async fn enforce(gateway: &mut Gateway) -> Result<(), DaemonError> {
+    gateway.numbers.update(&gateway.policy.model);
+    // What forwarding asks of an interface may have changed with the policy.
+    gateway.forwarding.clear();
+    gateway.settle().await
 }
 
 /// [`try_reload`], for the log.

@@ -12,12 +12,13 @@ impl Gateway {
         if let Some(control) = self.control.take() {
             control.close().await;
         }
-        self.put_back().await;
-        tracing::info!("stopped; the machine is as it was");
+        if self.put_back().await {
+            tracing::info!("stopped; the machine is as it was");
+        }
     }
 
-    /// Undoes everything that has been changed.
-    pub async fn put_back(&mut self) {
+    /// Undoes everything that has been changed. False: interfaces may still forward, so the guard table and the record stay.
+    pub async fn put_back(&mut self) -> bool {
         self.datapath.detach();
         // The last changes of addresses may still be on their way; what is to be undone is looked up by the kernel's own state.
         let handle = self.observer.handle();
@@ -27,10 +28,22 @@ impl Gateway {
         for failed in self.record.changes.sysctls.restore() {
             tracing::warn!("{}", error::chain(&failed));
         }
+        if self.record.changes.sysctls.forwards() {
+            if let Err(failed) = self.record.write() {
+                tracing::warn!("{}", error::chain(&failed));
+            }
+            tracing::error!(
+                "stopped, but forwarding could not be turned off everywhere: nft table {} stays, as the kernel would forward unfiltered \
+                 without it; start and stop the gateway again, or set the keys named above and delete the table",
+                guard::table_name(self.options.instance.as_str())
+            );
+            return false;
+        }
         match guard::remove(self.options.instance.as_str()).await {
             Ok(()) => {}
             Err(failed) => tracing::warn!("{}", error::chain(&failed)),
         }
         self.record.remove();
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! Programs on interfaces.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use aya::programs::links::LinkOrder;
@@ -80,7 +81,8 @@ impl Attachments {
     /// Attaches where the plan has an interface, detaches where it has none any more.
     ///
     /// # Errors
-    /// tc is refused: without it the gateway does not forward. XDP may be refused; the reason is kept.
+    /// tc is refused on an interface, which then does not forward: the first such error, once all others have been attached. XDP may be
+    /// refused; the reason is kept.
     pub fn follow(&mut self, loaded: &mut Loaded, plan: &Plan) -> Result<(), DatapathError> {
         let gone: Vec<IfIndex> = self.held.keys().filter(|index| !plan.interfaces.contains_key(index)).copied().collect();
         for index in gone {
@@ -88,16 +90,20 @@ impl Attachments {
                 detach(loaded, attachment);
             }
         }
+        let mut first = Ok(());
         for (index, planned) in &plan.interfaces {
-            if !self.held.contains_key(index) {
-                let attachment = attach_tc(self.hook, loaded.tc()?, planned)?;
-                self.held.insert(*index, attachment);
-            }
-            if let Some(attachment) = self.held.get_mut(index) {
-                follow_xdp(loaded, *index, planned, attachment)?;
-            }
+            let followed = self.follow_interface(loaded, *index, planned);
+            first = first.and(followed);
         }
-        Ok(())
+        first
+    }
+
+    fn follow_interface(&mut self, loaded: &mut Loaded, index: IfIndex, planned: &PlannedInterface) -> Result<(), DatapathError> {
+        let attachment = match self.held.entry(index) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(free) => free.insert(attach_tc(self.hook, loaded.tc()?, planned)?),
+        };
+        follow_xdp(loaded, index, planned, attachment)
     }
 }
 

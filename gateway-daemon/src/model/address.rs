@@ -30,4 +30,20 @@ impl AddressMatch {
     pub fn is_any(&self) -> bool {
         self.sets.is_empty() && self.prefixes.is_empty()
     }
+
+    /// Every prefix that it stands for, in the one form of [`distinct`]: two matches with equal members share a number in the datapath.
+    #[must_use]
+    pub fn members(&self, sets: &[AddressSet]) -> Vec<IpNet> {
+        let named = self.sets.iter().filter_map(|index| sets.get(index.0)).flat_map(|set| &set.members);
+        distinct(named.chain(&self.prefixes).copied())
+    }
+}
+
+/// Prefixes without host bits, sorted, each once.
+#[must_use]
+pub fn distinct(prefixes: impl IntoIterator<Item = IpNet>) -> Vec<IpNet> {
+    let mut list: Vec<IpNet> = prefixes.into_iter().map(|net| net.trunc()).collect();
+    list.sort_unstable();
+    list.dedup();
+    list
 }

@@ -10,7 +10,7 @@ mod nat;
 mod route;
 mod timeouts;
 
-pub use address::{AddressMatch, AddressSet, SetIndex};
+pub use address::{AddressMatch, AddressSet, SetIndex, distinct};
 pub use firewall::{Action, Firewall, FirewallRule, Rate};
 pub use interface::{DatapathMode, InterfaceConfig, InterfaceName, SourceValidation};
 pub use nat::{DestinationNat, Filtering, Mapping, Nat, PoolRange, PortRange, ProtocolMatch, SourceNat, Translate};

@@ -17,7 +17,7 @@ pub use nat::{LOCAL_PORTS, MASQUERADE_PORTS};
 pub use numbers::Numbers;
 
 use crate::inventory::{IfIndex, Inventory};
-use crate::model::{self, Model};
+use crate::model::{self, Model, RuleName};
 use sets::Sets;
 
 /// The policy tables of one bank.
@@ -54,6 +54,8 @@ pub struct Plan {
     pub own_v6: BTreeSet<Ipv6Addr>,
     /// Flows that one internal host may hold.
     pub flows_per_host: u32,
+    /// Rules that are not in the tables, because the datapath has no number left for their addresses.
+    pub left_out: Vec<RuleName>,
     /// Changes whenever links, addresses, routes or neighbours did.
     pub routing_changes: u64,
 }
@@ -81,6 +83,7 @@ pub fn plan(model: &Model, inventory: &Inventory, numbers: &Numbers) -> Plan {
         own_v4,
         own_v6,
         flows_per_host: model.flows_per_host,
+        left_out: sets.into_left_out(),
         routing_changes: inventory.routing_changes,
     }
 }

@@ -17,10 +17,22 @@ pub const MASQUERADE_PORTS: PortRange = PortRange { first: 1024, last: LOCAL_POR
 
 /// The source NAT rules, in order; the pools' addresses are added to `pool`.
 pub fn compile_source(model: &Model, numbers: &Numbers, sets: &mut Sets, pool: &mut Vec<Ipv4Addr>) -> Vec<Rule> {
-    model.nat.source.iter().flat_map(|rule| compile_source_rule(model, numbers, sets, pool, rule)).collect()
+    model
+        .nat
+        .source
+        .iter()
+        .flat_map(|rule| {
+            let compiled = compile_source_rule(model, numbers, sets, pool, rule);
+            if compiled.is_none() {
+                sets.leave_out(&rule.name);
+            }
+            compiled.unwrap_or_default()
+        })
+        .collect()
 }
 
-fn compile_source_rule(model: &Model, numbers: &Numbers, sets: &mut Sets, pool: &mut Vec<Ipv4Addr>, rule: &SourceNat) -> Vec<Rule> {
+fn compile_source_rule(model: &Model, numbers: &Numbers, sets: &mut Sets, pool: &mut Vec<Ipv4Addr>, rule: &SourceNat) -> Option<Vec<Rule>> {
+    let (source, destination) = (sets.number(model, &rule.source)?, sets.number(model, &rule.destination)?);
     let (translate, target) = match &rule.translate {
         Translate::None => (TranslateKind::NONE, RuleTarget::default()),
         Translate::Masquerade => {
@@ -52,14 +64,14 @@ fn compile_source_rule(model: &Model, numbers: &Numbers, sets: &mut Sets, pool: 
         to: numbers.zone(rule.to.as_ref()),
         protocol: protocol(rule.protocol),
         flags: RuleFlags(flags),
-        source: sets.number(model, &rule.source),
-        destination: sets.number(model, &rule.destination),
+        source,
+        destination,
         id: numbers.rule(&rule.name),
         translate,
         target,
         ..Default::default()
     };
-    expand_ports(compiled, &rule.ports)
+    Some(expand_ports(compiled, &rule.ports))
 }
 
 /// The port forwards, in order. One without `address` means every address of the zone's interfaces, as they are now.
@@ -83,6 +95,10 @@ fn compile_destination_rule(
         // No address yet, so no packet can be meant; an empty list of destinations would match every one.
         return None;
     }
+    let (Some(source), Some(destination)) = (sets.number(model, &rule.source), sets.number_of(addresses)) else {
+        sets.leave_out(&rule.name);
+        return None;
+    };
     let keep = if rule.to_port.is_none() { RuleFlags::KEEP_PORT } else { 0 };
     Some(Rule {
         from: numbers.zone(Some(&rule.from)),
@@ -90,8 +106,8 @@ fn compile_destination_rule(
         flags: RuleFlags(RuleFlags::PORTS | keep),
         port_first: rule.ports.first,
         port_last: rule.ports.last,
-        source: sets.number(model, &rule.source),
-        destination: sets.number_of(addresses),
+        source,
+        destination,
         id: numbers.rule(&rule.name),
         target: RuleTarget {
             address: Ipv4::from_octets(server.octets()).words(),

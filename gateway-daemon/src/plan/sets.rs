@@ -2,37 +2,51 @@
 
 use std::collections::BTreeMap;
 
-use gateway_ebpf::abi::{SetBits, SetId};
+use gateway_ebpf::abi::{SETS_LEN, SetBits, SetId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::model::{AddressMatch, Model};
+use crate::model::{self, AddressMatch, Model, RuleName};
 
 /// The lists of one policy.
 #[derive(Debug, Default)]
 pub struct Sets {
     lists: Vec<Vec<IpNet>>,
+    left_out: Vec<RuleName>,
 }
 
 impl Sets {
-    /// The number of what a rule matches; equal lists share one. The policy's check keeps their number within the datapath's.
-    pub fn number(&mut self, model: &Model, matches: &AddressMatch) -> SetId {
+    /// The number of what a rule matches; equal lists share one. `None`: all numbers are given.
+    pub fn number(&mut self, model: &Model, matches: &AddressMatch) -> Option<SetId> {
         if matches.is_any() {
-            return SetId(0);
+            return Some(SetId(0));
         }
-        let named = matches.sets.iter().filter_map(|index| model.sets.get(index.0)).flat_map(|set| &set.members);
-        self.number_of(named.chain(&matches.prefixes).copied().collect())
+        self.number_of(matches.members(&model.sets))
     }
 
-    /// The number of a list of prefixes.
-    pub fn number_of(&mut self, mut list: Vec<IpNet>) -> SetId {
-        list = list.iter().map(IpNet::trunc).collect();
-        list.sort_unstable();
-        list.dedup();
-        let position = self.lists.iter().position(|known| *known == list).unwrap_or_else(|| {
-            self.lists.push(list);
-            self.lists.len() - 1
-        });
-        SetId(position as u16 + 1)
+    /// The number of a list of prefixes, as [`Sets::number`].
+    pub fn number_of(&mut self, list: Vec<IpNet>) -> Option<SetId> {
+        let list = model::distinct(list);
+        let known = self.lists.iter().position(|known| *known == list);
+        let position = match known {
+            Some(position) => position,
+            // A number beyond the last would mean another set's bit.
+            None if self.lists.len() >= SETS_LEN => return None,
+            None => {
+                self.lists.push(list);
+                self.lists.len() - 1
+            }
+        };
+        u16::try_from(position + 1).ok().map(SetId)
+    }
+
+    /// Notes that a rule is not compiled, because its addresses got no number. The policy's check keeps this from happening.
+    pub fn leave_out(&mut self, rule: &RuleName) {
+        self.left_out.push(rule.clone());
+    }
+
+    /// The rules that are not compiled.
+    pub fn into_left_out(self) -> Vec<RuleName> {
+        self.left_out
     }
 
     /// The longest-prefix tables.
@@ -72,6 +86,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_list_too_many_gets_no_number_rather_than_another_ones() {
+        let mut sets = Sets::default();
+        let list = |n: usize| vec![IpNet::from(std::net::IpAddr::V4((n as u32).into()))];
+        for n in 1..=SETS_LEN {
+            assert_eq!(sets.number_of(list(n)), Some(SetId(n as u16)));
+        }
+        assert_eq!(sets.number_of(list(SETS_LEN + 1)), None);
+        assert_eq!(sets.number_of(list(1)), Some(SetId(1)), "known lists keep theirs");
+    }
+
     proptest! {
         #[test]
         fn the_longest_prefix_says_what_a_walk_through_all_lists_says(
@@ -84,7 +109,7 @@ mod tests {
                 .iter()
                 .map(|list| list.iter().map(|(bits, len)| IpNet::V4(Ipv4Net::new((*bits).into(), *len).unwrap().trunc())).collect())
                 .collect();
-            let ids: Vec<SetId> = nets.iter().map(|list| sets.number_of(list.clone())).collect();
+            let ids: Vec<SetId> = nets.iter().map(|list| sets.number_of(list.clone()).unwrap()).collect();
             let (v4, _) = sets.membership();
             // A random address hits little: one inside some prefix, too.
             let all: Vec<&IpNet> = nets.iter().flatten().collect();

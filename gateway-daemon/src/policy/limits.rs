@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use gateway_ebpf::abi::SETS_LEN;
 use ipnet::IpNet;
 
 use super::address::Sets;
 use super::error::LimitError;
 use super::findings::Findings;
-use crate::model::{AddressMatch, Firewall, Nat, Translate};
+use crate::model::{AddressMatch, Firewall, Nat, Translate, ZoneName};
 
 /// Entries of a rule list: the scan for a first packet is bounded by it.
 const RULES: usize = 1024;
-/// Sets have one-byte ids.
-const ADDRESS_SETS: usize = 256;
 /// Prefixes in the trie of each family.
 const PREFIXES: usize = 16_384;
 /// Addresses in the pool table.
@@ -59,34 +58,33 @@ fn pools(nat: &Nat, places: &Places, findings: &mut Findings) {
     }
 }
 
+/// Counts what the plan numbers: each distinct list of prefixes that a rule of the datapath matches, and the addresses that forwards are for.
 fn address_sets(nat: &Nat, firewall: &Firewall, sets: &Sets, places: &Places, findings: &mut Findings) {
     let mut matches: Vec<&AddressMatch> = Vec::new();
+    // Rules to `self` are the guard table's.
+    for rule in firewall.rules.iter().filter(|rule| rule.to.as_ref().is_none_or(|to| to.0 != ZoneName::SELF)) {
+        matches.extend([&rule.source, &rule.destination]);
+    }
     for rule in &nat.source {
         matches.extend([&rule.source, &rule.destination]);
     }
     matches.extend(nat.destination.iter().map(|rule| &rule.source));
-    for rule in &firewall.rules {
-        matches.extend([&rule.source, &rule.destination]);
-    }
-    let named: HashSet<usize> = matches.iter().flat_map(|m| &m.sets).map(|set| set.0).collect();
-    let inline: HashSet<Vec<IpNet>> = matches
-        .iter()
-        .filter(|m| !m.prefixes.is_empty())
-        .map(|m| {
-            let mut prefixes = m.prefixes.clone();
-            prefixes.sort_unstable();
-            prefixes
-        })
-        .collect();
+    let mut lists: HashSet<Vec<IpNet>> = matches.iter().filter(|m| !m.is_any()).map(|m| m.members(sets.list())).collect();
+    lists.extend(nat.destination.iter().filter_map(|rule| rule.address).map(|address| vec![IpNet::from(address)]));
+    // The addresses of a zone's interfaces come and go: at worst no other list equals them.
+    let zones: HashSet<&ZoneName> = nat.destination.iter().filter(|rule| rule.address.is_none()).map(|rule| &rule.from).collect();
+
     // Where there are no named sets, the lists that count stand in rules.
     let place = if places.sets.is_empty() { &places.firewall } else { &places.sets };
-    let count = named.len() + inline.len();
-    if count > ADDRESS_SETS {
-        findings.add(place.clone(), LimitError::AddressSets(count, ADDRESS_SETS));
+    let count = lists.len() + zones.len();
+    if count > SETS_LEN {
+        findings.add(place.clone(), LimitError::AddressSets(count, SETS_LEN));
     }
-    let all = || sets.list().iter().flat_map(|set| &set.members).chain(inline.iter().flatten());
-    let ipv4 = all().filter(|net| net.addr().is_ipv4()).count();
-    let ipv6 = all().count() - ipv4;
+    // Sets that no rule uses count too, so that using one is never what breaks a policy.
+    let prefixes: HashSet<IpNet> =
+        sets.list().iter().flat_map(|set| &set.members).map(IpNet::trunc).chain(lists.into_iter().flatten()).collect();
+    let ipv4 = prefixes.iter().filter(|net| net.addr().is_ipv4()).count();
+    let ipv6 = prefixes.len() - ipv4;
     for (family, count) in [("IPv4", ipv4), ("IPv6", ipv6)] {
         if count > PREFIXES {
             findings.add(place.clone(), LimitError::Prefixes(family, count, PREFIXES));

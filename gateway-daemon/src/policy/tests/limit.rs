@@ -35,6 +35,39 @@ fn address_sets() {
 }
 
 #[test]
+fn every_union_of_sets_that_a_rule_matches_counts() {
+    // 24 sets, and rules that match pairs of them: far more lists than names.
+    let policy = |n: usize| {
+        let sets: String = (0..24).fold("[sets]\n".to_owned(), |all, i| all + &format!("s{i} = [\"10.{i}.0.0/16\"]\n"));
+        let pairs = (0..24).flat_map(|a| (a + 1..24).map(move |b| (a, b))).take(n);
+        pairs.fold(sets, |mut all, (a, b)| {
+            let _ = write!(all, "[[firewall.rules]]\nname = \"r{a}-{b}\"\naction = \"drop\"\nsource = [\"@s{a}\", \"@s{b}\"]\n");
+            all
+        })
+    };
+    assert_findings(&policy(256), &[]);
+    assert_findings(&policy(257).replace("[sets]", "«[sets]»"), &["too-many-sets"]);
+}
+
+#[test]
+fn addresses_of_forwards_count_as_sets() {
+    let policy = |n: usize| {
+        (0..n).fold("[firewall]\n".to_owned(), |mut all, i| {
+            let address = format!("203.0.{}.{}", i / 250, i % 250 + 1);
+            let _ = write!(all, "[[nat.destination]]\nname = \"r{i}\"\nfrom = \"lan\"\nprotocol = \"tcp\"\nport = 80\n");
+            let _ = writeln!(all, "address = \"{address}\"\nto = \"10.0.0.1\"");
+            all
+        })
+    };
+    assert_findings(&policy(256), &[]);
+    assert_findings(&policy(257).replace("[firewall]", "«[firewall]»"), &["too-many-sets"]);
+    // Without an address it is the zone's, whatever they are then.
+    let zone = "[[nat.destination]]\nname = \"z\"\nfrom = \"lan\"\nprotocol = \"tcp\"\nport = 81\nto = \"10.0.0.1\"\n";
+    assert_findings(&format!("{}{zone}", policy(255)), &[]);
+    assert_findings(&format!("{}{zone}", policy(256)).replace("[firewall]", "«[firewall]»"), &["too-many-sets"]);
+}
+
+#[test]
 fn prefixes_and_pools() {
     let members = |n: usize| {
         let all: Vec<String> = (0..n).map(|i| format!("\"10.{}.{}.0/24\"", i / 256, i % 256)).collect();

@@ -104,10 +104,13 @@ fn a_broken_policy_changes_nothing_and_says_where(lab: &Lab) {
 
 fn capacity_cannot_change_while_it_runs(lab: &Lab) {
     let gateway = Gateway::start(&lab.gateway, Policy::seed().datapath("flows = 128").text()).unwrap();
-    gateway.replace_policy(Policy::seed().datapath("flows = 256").text()).unwrap();
-    gateway.wait_log("flows").unwrap();
+    let larger = Policy::seed().datapath("flows = 256");
+    let line = larger.text().lines().zip(1..).find(|(line, _)| line.starts_with("flows")).unwrap().1;
+    let place = format!("{}:{line}:1", gateway.policy_path().display());
+    gateway.replace_policy(larger.text()).unwrap();
+    gateway.wait_log(&place).unwrap();
     wait_until(PATIENCE, "status to say why", || {
-        Ok(gateway.status()?["policy"]["error"].as_str().is_some_and(|error| error.contains("256") && error.contains("restart")))
+        Ok(gateway.status()?["policy"]["error"].as_str().is_some_and(|error| error.contains(&place) && error.contains("restart")))
     })
     .unwrap();
     assert!(answers(&lab.vm1, SERVER));

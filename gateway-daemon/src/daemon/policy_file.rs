@@ -45,6 +45,15 @@ impl PolicyFile {
         }
     }
 
+    /// `file:line:column` of a key, or the file alone where the policy leaves the key out.
+    pub fn place(&self, table: &str, key: &str) -> String {
+        let position = policy::read_file(&self.path).ok().and_then(|text| policy::place(&text, table, key));
+        match position {
+            Some(position) => format!("{}:{}:{}", self.path.display(), position.line, position.column),
+            None => self.path.display().to_string(),
+        }
+    }
+
     fn of(path: &Path, checked: policy::Checked) -> Self {
         let warnings: Vec<String> = checked.warnings.iter().map(policy::Diagnostic::line).collect();
         for warning in &warnings {

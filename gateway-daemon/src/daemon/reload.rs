@@ -15,8 +15,10 @@ pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
             return Ok(policy);
         }
         let (new, old) = (policy.model.flows, gateway.policy.model.flows);
-        let path = policy.path.display();
-        Err(vec![format!("{path}: `flows` is {new} now and was {old}: tables cannot grow while they are in use; restart the gateway")])
+        let place = policy.place("datapath", "flows");
+        Err(vec![format!(
+            "{place}: `flows` is {new} now and was {old}: tables cannot change their size while they are in use; restart the gateway"
+        )])
     });
     match policy {
         Ok(policy) => {

@@ -17,6 +17,7 @@ mod firewall;
 mod interface;
 mod limits;
 mod matching;
+mod place;
 mod report;
 mod route;
 mod scalar;
@@ -31,6 +32,7 @@ mod zone;
 pub use diagnostic::Diagnostic;
 pub use error::PolicyError;
 pub use file::{FileError, read_file};
+pub use place::place;
 pub use report::{Finding, FindingEnd, FindingSeverity, Report, render};
 pub use source::Position;
 

@@ -3,3 +3,4 @@
 mod clsact;
 mod expiry;
 mod lent;
+mod tables;

@@ -11,7 +11,7 @@ use aya::programs::{ProgramError, SchedClassifier, TcAttachType, XdpMode};
 use aya::util::KernelVersion;
 
 use super::error::DatapathError;
-use super::load::Loaded;
+use super::load::{Loaded, TC};
 use crate::inventory::IfIndex;
 use crate::model::InterfaceName;
 use crate::plan::{Plan, PlannedInterface};
@@ -114,7 +114,10 @@ fn attach_tc(hook: TcHook, program: &mut SchedClassifier, planned: &PlannedInter
         TcHook::Clsact => {
             // It exists already on a machine with other tc programs, and then stays; if it cannot be made, attaching says so.
             let made = aya::programs::tc::qdisc_add_clsact(name).is_ok();
-            (TcAttachOptions::Netlink(NlOptions::default()), made.then(|| planned.name.clone()))
+            // Unlike a link, a filter outlives the daemon that was killed; and a qdisc that held nothing else was made for it.
+            let left = !made && aya::programs::tc::qdisc_detach_program(name, TcAttachType::Ingress, TC[0]).is_ok();
+            let ours = made || (left && is_empty_qdisc(name));
+            (TcAttachOptions::Netlink(NlOptions::default()), ours.then(|| planned.name.clone()))
         }
     };
     match program.attach_with_options(name, TcAttachType::Ingress, options) {
@@ -126,13 +129,20 @@ fn attach_tc(hook: TcHook, program: &mut SchedClassifier, planned: &PlannedInter
     }
 }
 
+fn tc(arguments: [&str; 5]) -> std::io::Result<std::process::Output> {
+    std::process::Command::new("tc").args(arguments).output()
+}
+
+fn is_empty_qdisc(interface: &str) -> bool {
+    let is_empty = |direction| tc(["filter", "show", "dev", interface, direction]).is_ok_and(|output| output.stdout.is_empty());
+    is_empty("ingress") && is_empty("egress")
+}
+
 /// aya makes a clsact qdisc but cannot remove one. It is left where somebody else's filter stands in it: tc refuses nothing, so it is asked
 /// first.
 fn remove_qdisc(interface: Option<InterfaceName>) {
     let Some(InterfaceName(name)) = interface else { return };
-    let tc = |arguments: [&str; 5]| std::process::Command::new("tc").args(arguments).output();
-    let is_empty = |direction| tc(["filter", "show", "dev", &name, direction]).is_ok_and(|output| output.stdout.is_empty());
-    if is_empty("ingress") && is_empty("egress") {
+    if is_empty_qdisc(&name) {
         // The interface may be gone, and its qdisc with it.
         let _ = tc(["qdisc", "del", "dev", &name, "clsact"]);
     }

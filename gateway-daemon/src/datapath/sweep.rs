@@ -96,22 +96,25 @@ impl Terms<'_> {
 pub fn sweep(maps: &mut Maps, terms: &Terms<'_>) -> Result<Swept, DatapathError> {
     let mut swept = Swept::default();
     let mut idle = idle_mappings(&maps.mappings, terms, &mut swept)?;
+    // Half-open ones first: a flow that becomes established meanwhile is then seen, if need be twice, and its mapping kept.
     let mut hosts = HashMap::new();
-    sweep_table::<V4>(&mut maps.v4.flows, false, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
-    let established = swept.flows;
     sweep_table::<V4>(&mut maps.v4.half_open, true, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
-    let mut half_open = swept.flows - established;
+    swept.half_open = swept.flows;
+    sweep_table::<V4>(&mut maps.v4.flows, false, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
     write_hosts(&mut maps.v4, &hosts)?;
 
     let mut hosts = HashMap::new();
-    sweep_table(&mut maps.v6.flows, false, terms, &mut swept, &mut hosts, |_, _| {})?;
     let before = swept.flows;
     sweep_table(&mut maps.v6.half_open, true, terms, &mut swept, &mut hosts, |_, _| {})?;
-    half_open += swept.flows - before;
+    swept.half_open += swept.flows - before;
+    sweep_table(&mut maps.v6.flows, false, terms, &mut swept, &mut hosts, |_, _| {})?;
     write_hosts(&mut maps.v6, &hosts)?;
 
-    swept.half_open = half_open;
     for (key, mapping) in idle.unused() {
+        // A packet may have opened a flow on it behind the walk.
+        if maps.mappings.get(key).is_none_or(|now| now.last_used != mapping.last_used) {
+            continue;
+        }
         maps.mappings.remove(key);
         maps.endpoints.remove(gateway_ebpf::abi::EndpointKey {
             address: key.external,
@@ -198,8 +201,14 @@ where
         let original = seen.flags.has(FlowFlags::ORIGINAL);
         let peer_key = key.reply(&seen);
         let peer = table.get(peer_key);
+        let entry = table.get(key);
+        if half_open && entry.is_none() {
+            // Established meanwhile: it counts where it stands now.
+            swept.flows -= u64::from(original);
+            continue;
+        }
         let other_lives = peer.as_ref().is_some_and(|peer| !has_expired(&peer_key, peer));
-        let refreshed = table.get(key).is_some_and(|entry| !has_expired(&key, &entry));
+        let refreshed = entry.is_some_and(|entry| !has_expired(&key, &entry));
         if other_lives || refreshed {
             swept.live.add(&seen);
             if original {

@@ -31,6 +31,8 @@ pub struct Written {
     own_v4: BTreeSet<Ipv4Addr>,
     own_v6: BTreeSet<Ipv6Addr>,
     routing_changes: u64,
+    /// Interfaces or own addresses were written that [`Config::routing`] does not tell of yet.
+    rerouted: bool,
 }
 
 impl Written {
@@ -45,6 +47,7 @@ impl Written {
             own_v4: BTreeSet::new(),
             own_v6: BTreeSet::new(),
             routing_changes: 0,
+            rerouted: false,
         }
     }
 
@@ -54,10 +57,12 @@ impl Written {
     /// A table cannot be written; the policy in force is still the old one.
     pub fn write(&mut self, maps: &mut Maps, plan: &Plan) -> Result<bool, DatapathError> {
         let mut config = Config { flows_per_host: plan.flows_per_host, ..self.config };
-        let own = write_own(&mut maps.v4.own, &mut self.own_v4, &plan.own_v4, |address| Ipv4::from_octets(address.octets()))?
-            | write_own(&mut maps.v6.own, &mut self.own_v6, &plan.own_v6, |address| Ipv6::from_octets(address.octets()))?;
-        let interfaces = self.write_interfaces(maps, plan)?;
-        if own || interfaces || self.routing_changes != plan.routing_changes {
+        // Noted before each write: what fails half way is still told of by the next one that succeeds.
+        self.rerouted |= self.own_v4 != plan.own_v4 || self.own_v6 != plan.own_v6;
+        write_own(&mut maps.v4.own, &mut self.own_v4, &plan.own_v4, |address| Ipv4::from_octets(address.octets()))?;
+        write_own(&mut maps.v6.own, &mut self.own_v6, &plan.own_v6, |address| Ipv6::from_octets(address.octets()))?;
+        self.write_interfaces(maps, plan)?;
+        if self.rerouted || self.routing_changes != plan.routing_changes {
             config.routing = next(config.routing);
         }
         if self.policy.as_ref() != Some(&plan.policy) {
@@ -71,37 +76,40 @@ impl Written {
         self.config = config;
         self.policy = Some(plan.policy.clone());
         self.routing_changes = plan.routing_changes;
+        self.rerouted = false;
         Ok(changed)
     }
 
-    fn write_interfaces(&mut self, maps: &mut Maps, plan: &Plan) -> Result<bool, DatapathError> {
-        let mut changed = false;
+    fn write_interfaces(&mut self, maps: &mut Maps, plan: &Plan) -> Result<(), DatapathError> {
         for (index, planned) in &plan.interfaces {
             if self.interfaces.get(index) != Some(&planned.entry) {
+                self.rerouted = true;
                 maps.interfaces.set(index.0 % INTERFACES_LEN, Raw(planned.entry), 0)?;
                 self.interfaces.insert(*index, planned.entry);
-                changed = true;
             }
         }
         let gone: Vec<IfIndex> = self.interfaces.keys().filter(|index| !plan.interfaces.contains_key(index)).copied().collect();
         for index in gone {
-            self.interfaces.remove(&index);
+            self.rerouted = true;
             let slot = index.0 % INTERFACES_LEN;
             let reused = plan.interfaces.keys().any(|other| other.0 % INTERFACES_LEN == slot);
             if !reused {
                 maps.interfaces.set(slot, Raw(Interface::default()), 0)?;
             }
-            changed = true;
+            self.interfaces.remove(&index);
         }
-        Ok(changed)
+        Ok(())
     }
 
     fn write_policy(&mut self, maps: &mut Maps, bank: Bank, policy: &PolicyTables) -> Result<(), DatapathError> {
-        let before = std::mem::take(&mut self.banks[(bank.0 & 1) as usize]);
-        write_sets::<V4, _>(&mut maps.v4.sets, bank, &before.sets_v4, &policy.sets_v4, |net| {
+        let held = &mut self.banks[(bank.0 & 1) as usize];
+        // Until all is written the bank may hold either, and what a failure leaves there has to go the next time.
+        held.sets_v4.extend(&policy.sets_v4);
+        held.sets_v6.extend(&policy.sets_v6);
+        write_sets::<V4, _>(&mut maps.v4.sets, bank, &held.sets_v4, &policy.sets_v4, |net| {
             (net.prefix_len(), Ipv4::from_octets(net.network().octets()))
         })?;
-        write_sets::<V6, _>(&mut maps.v6.sets, bank, &before.sets_v6, &policy.sets_v6, |net| {
+        write_sets::<V6, _>(&mut maps.v6.sets, bank, &held.sets_v6, &policy.sets_v6, |net| {
             (net.prefix_len(), Ipv6::from_octets(net.network().octets()))
         })?;
         for (list, rules) in lists(policy) {
@@ -112,7 +120,7 @@ impl Written {
         }
         let header = BankHeader { lists: lists(policy).map(|(_, rules)| rules.len() as u32), default: policy.default, zero: [0; 3] };
         maps.banks.set(bank.0, Raw(header), 0)?;
-        self.banks[(bank.0 & 1) as usize] = policy.clone();
+        *held = policy.clone();
         Ok(())
     }
 }
@@ -138,16 +146,15 @@ fn write_own<A: Abi + Default, N: Ord + Copy>(
     held: &mut BTreeSet<N>,
     wanted: &BTreeSet<N>,
     key: impl Fn(N) -> A,
-) -> Result<bool, DatapathError> {
+) -> Result<(), DatapathError> {
     for address in wanted.difference(held) {
         table.set(key(*address), 1)?;
     }
     for address in held.difference(wanted) {
         table.remove(key(*address));
     }
-    let changed = held != wanted;
     *held = wanted.clone();
-    Ok(changed)
+    Ok(())
 }
 
 fn write_sets<F: Family, N: Ord + Copy + Hash>(

@@ -104,3 +104,24 @@ fn a_refused_connection_is_forgotten_soon_and_an_unanswered_one_is_not() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_flood_of_first_packets_is_given_seconds_and_a_few_are_given_minutes() {
+    if !may_use_namespaces("expiry::a_flood_of_first_packets_is_given_seconds_and_a_few_are_given_minutes") {
+        return;
+    }
+    for (packets, ended) in [(10u64, 0), (600, 600)] {
+        let lab = Lab::unique("expiry").unwrap();
+        with_datapath(&lab, TcHook::of_this_kernel(), |datapath| {
+            // The lent datapath has 1024 half-open places. One packet each to as many ports that nobody answers from.
+            let flood = format!("for port in $(seq 2001 {}); do echo x > /dev/udp/10.10.0.99/$port; done", 2000 + packets);
+            lab.vm1.output("bash", &["-c", &flood])?;
+            let at_once = after(datapath, 1)?;
+            assert_eq!(datapath.sweep(at_once, &Timeouts::default())?.half_open, packets);
+            let soon = after(datapath, 12)?;
+            assert_eq!(datapath.sweep(soon, &Timeouts::default())?.ended, ended);
+            Ok(())
+        })
+        .unwrap();
+    }
+}

@@ -33,6 +33,8 @@ pub struct Datapath {
     written: Written,
     attachments: Attachments,
     capacity: Capacity,
+    /// The last sweep left the half-open table more than half full.
+    crowded: bool,
 }
 
 impl Datapath {
@@ -45,7 +47,7 @@ impl Datapath {
     /// The kernel refuses the object.
     pub fn new(capacity: Capacity, secret: [u64; 2], hook: TcHook) -> Result<Self, DatapathError> {
         let loaded = Loaded::new(capacity, 0)?;
-        Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::new(hook), capacity })
+        Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::new(hook), capacity, crowded: false })
     }
 
     /// Brings tables and attachments to what the plan wants: tables first, so that no packet meets an empty policy. True when flows will
@@ -71,7 +73,10 @@ impl Datapath {
     /// A table cannot be read.
     pub fn sweep(&mut self, now: Tick, timeouts: &Timeouts) -> Result<Swept, DatapathError> {
         let interfaces = self.attachments.held.keys().copied().collect();
-        sweep::sweep(&mut self.loaded.maps, &sweep::Terms { now, timeouts, interfaces: &interfaces })
+        let terms = sweep::Terms { now, timeouts, interfaces: &interfaces, crowded: self.crowded };
+        let swept = sweep::sweep(&mut self.loaded.maps, &terms)?;
+        self.crowded = swept.half_open * 2 > u64::from(self.capacity.half_open());
+        Ok(swept)
     }
 
     /// What the interface has.

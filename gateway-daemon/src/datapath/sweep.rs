@@ -54,6 +54,10 @@ impl Traffic {
 /// ports would otherwise fill the half-open table for minutes.
 const REFUSED: Duration = Duration::from_secs(10);
 
+/// What an unanswered flow is given while the half-open table is more than half full: enough for an answer from the other side of the
+/// world. A flood of first packets then keeps as many places busy as it sends in this time, not in minutes.
+const CROWDED: Duration = Duration::from_secs(10);
+
 /// How long a flow of that protocol and state may be idle, in ticks. `half_open`: it stands in the half-open table.
 #[must_use]
 pub fn allowance(timeouts: &Timeouts, protocol: Protocol, state: FlowState, half_open: bool) -> u32 {
@@ -67,6 +71,10 @@ pub fn allowance(timeouts: &Timeouts, protocol: Protocol, state: FlowState, half
         Protocol::UDP => timeouts.udp,
         _ => timeouts.icmp,
     };
+    ticks(duration)
+}
+
+fn ticks(duration: Duration) -> u32 {
     Tick::ceil_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2_000_000))
 }
 
@@ -78,14 +86,19 @@ pub struct Terms<'a> {
     pub timeouts: &'a Timeouts,
     /// The interfaces that carry traffic.
     pub interfaces: &'a BTreeSet<IfIndex>,
+    /// The half-open table is more than half full.
+    pub crowded: bool,
 }
 
 impl Terms<'_> {
     fn has_ended<F: Family>(&self, key: &FlowKey<F>, flow: &Flow<F>, half_open: bool) -> bool {
         // A reply leaves where its flow came from.
         let came_by = if flow.flags.has(FlowFlags::ORIGINAL) { key.link().ifindex() } else { flow.egress };
-        !self.interfaces.contains(&IfIndex(came_by.0))
-            || self.now.since(flow.last_seen) > allowance(self.timeouts, key.link().protocol(), flow.state, half_open)
+        let mut allowed = allowance(self.timeouts, key.link().protocol(), flow.state, half_open);
+        if half_open && self.crowded {
+            allowed = allowed.min(ticks(CROWDED));
+        }
+        !self.interfaces.contains(&IfIndex(came_by.0)) || self.now.since(flow.last_seen) > allowed
     }
 }
 

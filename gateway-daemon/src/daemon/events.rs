@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::gateway::Gateway;
+use super::pace::Pace;
 use super::refusals::Refusals;
 use super::watch::PolicyWatch;
 use super::{DaemonError, error, reload};
@@ -15,6 +16,8 @@ use crate::datapath::{Ring, inspect};
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.
 const BACK_OFF: Duration = Duration::from_secs(1);
+/// Between two reconciliations while the network changes all the time.
+const RECONCILE: Duration = Duration::from_millis(125);
 
 /// Serves until SIGTERM or SIGINT, then stops.
 ///
@@ -62,6 +65,7 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut sweep_at = Instant::now();
     let mut back_off = None;
+    let mut pace = Pace::new(RECONCILE);
     // Half the time systemd grants, as sd_watchdog_enabled(3) advises.
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| {
         let mut timer = interval(limit / 2);
@@ -79,13 +83,22 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
                     tracing::warn!("{}", error::chain(&failed));
                     back_off = Some(Instant::now() + BACK_OFF);
                 }
-                reconcile(gateway).await;
+                if pace.ask(Instant::now()) {
+                    reconcile(gateway, &mut pace).await;
+                }
             }
+            () = maybe_sleep(pace.due()) => reconcile(gateway, &mut pace).await,
             () = maybe_sleep(back_off) => back_off = None,
             request = next_request(&mut gateway.control) => super::views::answer(gateway, request).await,
             logged = next_logged(&mut sources.logged) => logged.iter().for_each(|event| log(event, gateway)),
             () = sources.refusals.ready() => sources.refusals.answer(gateway.observer.inventory()),
-            () = sleep_until(sweep_at) => sweep_at = Instant::now() + gateway.sweep().await,
+            () = sleep_until(sweep_at) => {
+                sweep_at = Instant::now() + gateway.sweep().await;
+                // A guard table that was refused is tried again until it stands.
+                if gateway.guarded.as_ref() != Some(&gateway.policy.model) && pace.ask(Instant::now()) {
+                    reconcile(gateway, &mut pace).await;
+                }
+            }
             () = tick(&mut watchdog) => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
             }
@@ -93,12 +106,13 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
     }
 }
 
-async fn reconcile(gateway: &mut Gateway) {
+async fn reconcile(gateway: &mut Gateway, pace: &mut Pace) {
     if let Err(failed) = gateway.reconcile().await {
         let text = error::chain(&failed);
         tracing::error!("{text}");
         gateway.problems.push(text);
     }
+    pace.done(Instant::now());
 }
 
 async fn next_request(control: &mut Option<super::gateway::Control>) -> crate::control::ControlRequest {

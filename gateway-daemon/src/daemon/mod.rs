@@ -6,6 +6,7 @@ mod gateway;
 mod housekeeping;
 mod lock;
 mod logging;
+mod pace;
 mod policy_file;
 mod reconcile;
 mod record;

@@ -6,8 +6,12 @@ use ipnet::IpNet;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::RouteProtocol;
 
+use super::apply::PROTOCOL;
 use crate::inventory::{IfIndex, Link, Mac};
 use crate::model::InterfaceName;
 
@@ -100,18 +104,31 @@ pub(super) enum NeighbourReport {
     Failed,
 }
 
-/// An IPv4 or IPv6 neighbour and its state; `None` for bridge and VXLAN forwarding entries, proxies and multicast mappings.
-pub(super) fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, NeighbourReport)> {
+/// Who keeps a neighbour's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    /// The gateway, which lets go of it when no flow needs it any more.
+    Gateway,
+    /// The kernel or the operator.
+    Others,
+}
+
+/// An IPv4 or IPv6 neighbour, its state and its keeper; `None` for bridge and VXLAN forwarding entries, proxies and multicast mappings.
+pub(super) fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, NeighbourReport, Keeper)> {
     if message.header.flags.contains(NeighbourFlags::Proxy) {
         return None;
     }
     let mut ip = None;
     let mut link_layer = None;
+    let mut keeper = Keeper::Others;
     for attribute in &message.attributes {
         match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(value)) => ip = Some(IpAddr::V4(*value)),
             NeighbourAttribute::Destination(NeighbourAddress::Inet6(value)) => ip = Some(IpAddr::V6(*value)),
             NeighbourAttribute::LinkLayerAddress(value) => link_layer = mac(value),
+            // The kernel takes the flag off before it announces a deletion; the protocol stays.
+            NeighbourAttribute::Protocol(RouteProtocol::Other(PROTOCOL)) => keeper = Keeper::Gateway,
+            NeighbourAttribute::ExtFlags(flags) if flags.contains(NeighbourExtFlags::Managed) => keeper = Keeper::Gateway,
             _ => {}
         }
     }
@@ -121,5 +138,5 @@ pub(super) fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Nei
         (NeighbourState::Incomplete | NeighbourState::None, _) | (_, None) => NeighbourReport::Unresolved,
         (_, Some(mac)) => NeighbourReport::Usable(mac),
     };
-    Some((key, report))
+    Some((key, report, keeper))
 }

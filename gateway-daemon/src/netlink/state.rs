@@ -6,8 +6,11 @@ use ipnet::IpNet;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::route::{RouteFlags, RouteMessage};
 
-use super::parse::{self, NeighbourKey, NeighbourReport};
+use super::parse::{self, Keeper, NeighbourKey, NeighbourReport};
 use crate::inventory::{IfIndex, Inventory, Link, Mac, XdpFeatures};
+
+/// Addresses remembered of neighbours that the gateway let go of.
+const RELEASED: usize = 4096;
 
 /// A full snapshot, as dumps gave it.
 #[derive(Default)]
@@ -24,6 +27,9 @@ pub(super) struct State {
     inventory: Inventory,
     /// Neighbours with a usable address. A neighbour that is only being resolved again keeps its place.
     neighbours: BTreeMap<NeighbourKey, Mac>,
+    /// Addresses that neighbours had when the gateway's own entries for them ended. That changes no packet's way, and flows may still
+    /// hold the address; only another one does.
+    released: BTreeMap<NeighbourKey, Mac>,
     /// Kept apart from the links, because the two arrive in either order. `None`: the kernel cannot tell.
     xdp: Option<BTreeMap<IfIndex, XdpFeatures>>,
     addresses_stale: bool,
@@ -69,15 +75,13 @@ impl State {
             }
             RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => self.route_changed(),
             RouteNetlinkMessage::NewNeighbour(message) => {
-                if let Some((key, report)) = parse::neighbour(message) {
-                    self.put_neighbour(key, &report);
+                if let Some((key, report, keeper)) = parse::neighbour(message) {
+                    self.put_neighbour(key, &report, keeper);
                 }
             }
             RouteNetlinkMessage::DelNeighbour(message) => {
-                if let Some((key, _)) = parse::neighbour(message)
-                    && self.neighbours.remove(&key).is_some()
-                {
-                    self.route_changed();
+                if let Some((key, _, keeper)) = parse::neighbour(message) {
+                    self.end_neighbour(key, keeper);
                 }
             }
             _ => {}
@@ -105,25 +109,38 @@ impl State {
 
     fn remove_link(&mut self, index: IfIndex) {
         self.neighbours.retain(|key, _| key.link != index);
+        self.released.retain(|key, _| key.link != index);
         if self.inventory.links.remove(&index).is_some() {
             self.route_changed();
         }
     }
 
-    fn put_neighbour(&mut self, key: NeighbourKey, report: &NeighbourReport) {
+    fn put_neighbour(&mut self, key: NeighbourKey, report: &NeighbourReport, keeper: Keeper) {
         match report {
             NeighbourReport::Usable(mac) => {
                 // None before: it resolved for the first time, and no flow can hold an older address of it.
-                if self.neighbours.insert(key, *mac).is_some_and(|old| old != *mac) {
+                let released = self.released.remove(&key);
+                if self.neighbours.insert(key, *mac).or(released).is_some_and(|old| old != *mac) {
                     self.route_changed();
                 }
             }
-            NeighbourReport::Failed => {
-                if self.neighbours.remove(&key).is_some() {
-                    self.route_changed();
-                }
-            }
+            NeighbourReport::Failed => self.end_neighbour(key, keeper),
             NeighbourReport::Unresolved => {}
+        }
+    }
+
+    fn end_neighbour(&mut self, key: NeighbourKey, keeper: Keeper) {
+        let Some(mac) = self.neighbours.remove(&key) else { return };
+        match keeper {
+            Keeper::Gateway if self.released.len() < RELEASED => {
+                self.released.insert(key, mac);
+            }
+            Keeper::Gateway => {
+                // Everything is decided anew, so no older address counts any more.
+                self.released.clear();
+                self.route_changed();
+            }
+            Keeper::Others => self.route_changed(),
         }
     }
 
@@ -189,9 +206,10 @@ impl State {
         self.inventory.links = links;
         self.replace_addresses(&snapshot.addresses);
         self.neighbours.clear();
+        self.released.clear();
         for message in &snapshot.neighbours {
             if let RouteNetlinkMessage::NewNeighbour(message) = message
-                && let Some((key, NeighbourReport::Usable(mac))) = parse::neighbour(message)
+                && let Some((key, NeighbourReport::Usable(mac), _)) = parse::neighbour(message)
             {
                 self.neighbours.insert(key, mac);
             }
@@ -203,4 +221,58 @@ impl State {
 /// Cloned routes are the kernel's per-destination caches (path MTU, redirects), not routes.
 fn is_route(message: &RouteMessage) -> bool {
     !message.header.flags.contains(RouteFlags::Cloned)
+}
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_route::AddressFamily;
+    use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
+    use rtnetlink::packet_route::route::RouteProtocol;
+
+    use super::*;
+    use crate::netlink::apply::PROTOCOL;
+
+    fn neighbour(state: NeighbourState, mac: Option<u8>, ours: bool) -> NeighbourMessage {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.ifindex = 2;
+        message.header.state = state;
+        message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet([10, 0, 0, 7].into())));
+        message.attributes.extend(mac.map(|last| NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, last])));
+        if ours {
+            message.attributes.push(NeighbourAttribute::Protocol(RouteProtocol::Other(PROTOCOL)));
+        }
+        message
+    }
+
+    /// What the kernel announces for a neighbour that is deleted.
+    fn delete(state: &mut State, ours: bool) {
+        state.follow(&RouteNetlinkMessage::NewNeighbour(neighbour(NeighbourState::Failed, None, ours)));
+        state.follow(&RouteNetlinkMessage::DelNeighbour(neighbour(NeighbourState::Failed, None, ours)));
+    }
+
+    fn resolve(state: &mut State, mac: u8, ours: bool) {
+        state.follow(&RouteNetlinkMessage::NewNeighbour(neighbour(NeighbourState::Reachable, Some(mac), ours)));
+    }
+
+    #[test]
+    fn letting_go_of_a_neighbour_changes_no_route_until_it_has_another_address() {
+        let mut state = State::default();
+        resolve(&mut state, 1, true);
+        delete(&mut state, true);
+        resolve(&mut state, 1, false);
+        assert!(!state.take_changed() && state.inventory().routing_changes == 0);
+        resolve(&mut state, 1, true);
+        delete(&mut state, true);
+        resolve(&mut state, 2, false);
+        assert_eq!(state.inventory().routing_changes, 1, "flows may hold the first address");
+    }
+
+    #[test]
+    fn a_neighbour_of_others_that_ends_changes_the_routes() {
+        let mut state = State::default();
+        resolve(&mut state, 1, false);
+        delete(&mut state, false);
+        assert!(state.take_changed() && state.inventory().routing_changes == 1);
+    }
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod bench;
 pub mod decision;
 pub mod env;
 pub mod fast_path;

@@ -1,0 +1,102 @@
+//! What came out: a table for people, JSON for programs.
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use gateway_tests::figures::{Summary, paired_ratio};
+use serde_json::{Value, json};
+
+use crate::rounds::Cell;
+use crate::subject::Subject;
+
+/// The yardstick of all ratios.
+const BASE: Subject = Subject::Nftables;
+
+/// A subject that was not measured, and why.
+pub type Missing = (Subject, String);
+
+/// The generator's fastest run with this many flows, in CPU ns per packet.
+fn fastest(cells: &[Cell], flows: u32) -> f64 {
+    let samples = cells.iter().filter(|cell| cell.flows == flows).flat_map(|cell| cell.samples.iter().flatten());
+    samples.map(|sample| (sample.before + sample.after) / 2.0).fold(f64::INFINITY, f64::min)
+}
+
+/// What the cell's subject added in each round.
+fn added(cell: &Cell, fastest: f64) -> Vec<Option<f64>> {
+    cell.samples.iter().map(|sample| sample.map(|sample| sample.added(fastest))).collect()
+}
+
+/// How many times less the cell's subject added than nftables did, by the median of the rounds.
+fn ratio(cells: &[Cell], cell: &Cell, fastest: f64) -> Option<f64> {
+    let base = cells.iter().find(|other| other.subject == BASE && other.flows == cell.flows)?;
+    paired_ratio(&added(base, fastest), &added(cell, fastest))
+}
+
+fn summary(cell: &Cell, fastest: f64) -> Option<Summary> {
+    Summary::of(&added(cell, fastest).into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// The table for the terminal.
+pub fn table(cells: &[Cell], missing: &[Missing]) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["flows", "", "added ns: median", "min", "spread", "nftables is ×", "rounds", "void", "unsteady"]);
+    for cell in cells {
+        let fastest = fastest(cells, cell.flows);
+        let figure = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+        let summary = summary(cell, fastest);
+        table.add_row([
+            cell.flows.to_string(),
+            cell.subject.title().to_owned(),
+            figure(summary.map(|s| s.median)),
+            figure(summary.map(|s| s.min)),
+            figure(summary.map(|s| s.spread)),
+            ratio(cells, cell, fastest).map_or("–".to_owned(), |ratio| format!("{ratio:.2}")),
+            summary.map_or(0, |s| s.rounds).to_string(),
+            cell.voids.len().to_string(),
+            cell.unsteady.to_string(),
+        ]);
+    }
+    for column in table.column_iter_mut().enumerate().filter(|(number, _)| *number != 1) {
+        column.1.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = table.to_string();
+    text += "\n\nAdded ns: CPU time per 60-byte UDP packet over the generator's own, at the machine's fastest speed. Spread: distance of the \
+             quartiles.\nEvery packet was received, with right checksums and headers; void tries, where one was not, are counted and left out.\n";
+    for (subject, why) in missing {
+        text += &format!("Not measured: {} ({}): {why}\n", subject.name(), subject.title());
+    }
+    for cell in cells.iter().filter(|cell| !cell.voids.is_empty()) {
+        text += &format!("Void: {} with {} flows: {}\n", cell.subject, cell.flows, cell.voids[0]);
+    }
+    text
+}
+
+/// The same and every sample, for programs.
+pub fn json(cells: &[Cell], missing: &[Missing], machine: &Value) -> Value {
+    let cells: Vec<Value> = cells
+        .iter()
+        .map(|cell| {
+            let fastest = fastest(cells, cell.flows);
+            let summary = summary(cell, fastest);
+            let samples: Vec<Value> = cell
+                .samples
+                .iter()
+                .map(|sample| sample.map_or(Value::Null, |s| json!({ "before": s.before, "during": s.during, "after": s.after })))
+                .collect();
+            json!({
+                "subject": cell.subject.name(),
+                "flows": cell.flows,
+                "added_ns_median": summary.map(|s| s.median),
+                "added_ns_min": summary.map(|s| s.min),
+                "added_ns_spread": summary.map(|s| s.spread),
+                "nftables_ratio": ratio(cells, cell, fastest),
+                "generator_ns_fastest": fastest,
+                "samples_ns": samples,
+                "void": cell.voids,
+                "unsteady": cell.unsteady,
+            })
+        })
+        .collect();
+    let missing: Vec<Value> = missing.iter().map(|(subject, why)| json!({ "subject": subject.name(), "why": why })).collect();
+    json!({ "format": 1, "machine": machine, "small_packets": cells, "not_measured": missing })
+}

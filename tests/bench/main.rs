@@ -26,7 +26,7 @@ use subject::{Rig, Subject, Unavailable};
 
 /// Flows that take turns.
 const FLOWS: [u32; 3] = [1, 1000, gateway_ebpf::bench::FLOWS];
-const QUICK: Extent = Extent { rounds: 6, packets: 256 * 1024 };
+const QUICK: Extent = Extent { rounds: 12, packets: 256 * 1024 };
 const FULL: Extent = Extent { rounds: 20, packets: 1024 * 1024 };
 
 /// What to measure. `cargo xtask bench` has the same, and its help.

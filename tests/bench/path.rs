@@ -118,7 +118,8 @@ impl Path {
         if let Some(remote) = &remote {
             config.forward_to = link(&gateway, ("out0", OUT_MAC), remote, ("snk0", SINK_MAC))?;
             sink = index(remote, "snk0")?;
-            lines += &format!("address add 10.88.0.1/24 dev out0\nneighbour add 10.88.0.2 lladdr {} dev out0 nud permanent", text(SINK_MAC));
+            lines +=
+                &format!("address add 10.88.0.1/24 dev out0\nneighbour add 10.88.0.2 lladdr {} dev out0 nud permanent", text(SINK_MAC));
             gateway.run("ethtool", &["-K", "out0", "gro", "on"])?;
         }
         gateway.ip(&lines)?;

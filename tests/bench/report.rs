@@ -1,6 +1,6 @@
 //! What came out: a table for people, JSON for programs.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gateway_tests::figures::{Summary, paired_ratio};
 use serde_json::{Value, json};
@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::rounds::Cell;
 use crate::subject::Subject;
 
-/// The yardstick of all ratios.
-const BASE: Subject = Subject::Nftables;
+/// What users have today, and what no datapath can be better than: the yardsticks of the ratios.
+const TODAY: Subject = Subject::Nftables;
+const LIMIT: Subject = Subject::Redirect;
 
 /// A subject that was not measured, and why.
 pub type Missing = (Subject, String);
@@ -25,9 +26,9 @@ fn added(cell: &Cell, fastest: f64) -> Vec<Option<f64>> {
     cell.samples.iter().map(|sample| sample.map(|sample| sample.added(fastest))).collect()
 }
 
-/// How many times less the cell's subject added than nftables did, by the median of the rounds.
-fn ratio(cells: &[Cell], cell: &Cell, fastest: f64) -> Option<f64> {
-    let base = cells.iter().find(|other| other.subject == BASE && other.flows == cell.flows)?;
+/// How many times as much the subject `of` added as the cell's, by the median of the rounds' ratios.
+fn ratio(cells: &[Cell], of: Subject, cell: &Cell, fastest: f64) -> Option<f64> {
+    let base = cells.iter().find(|other| other.subject == of && other.flows == cell.flows)?;
     paired_ratio(&added(base, fastest), &added(cell, fastest))
 }
 
@@ -38,11 +39,12 @@ fn summary(cell: &Cell, fastest: f64) -> Option<Summary> {
 /// The table for the terminal.
 pub fn table(cells: &[Cell], missing: &[Missing]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["flows", "", "added ns: median", "min", "spread", "nftables is ×", "rounds", "void", "unsteady"]);
+    table.load_preset(NOTHING);
+    table.set_header(["flows", "", "added ns: median", "min", "spread", "nftables ÷ it", "it ÷ limit", "rounds", "void", "unsteady"]);
     for cell in cells {
         let fastest = fastest(cells, cell.flows);
         let figure = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+        let times = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
         let summary = summary(cell, fastest);
         table.add_row([
             cell.flows.to_string(),
@@ -50,7 +52,8 @@ pub fn table(cells: &[Cell], missing: &[Missing]) -> String {
             figure(summary.map(|s| s.median)),
             figure(summary.map(|s| s.min)),
             figure(summary.map(|s| s.spread)),
-            ratio(cells, cell, fastest).map_or("–".to_owned(), |ratio| format!("{ratio:.2}")),
+            times(ratio(cells, TODAY, cell, fastest)),
+            times(ratio(cells, LIMIT, cell, fastest).map(f64::recip)),
             summary.map_or(0, |s| s.rounds).to_string(),
             cell.voids.len().to_string(),
             cell.unsteady.to_string(),
@@ -61,7 +64,7 @@ pub fn table(cells: &[Cell], missing: &[Missing]) -> String {
     }
     let mut text = table.to_string();
     text += "\n\nAdded ns: CPU time per 60-byte UDP packet over the generator's own, at the machine's fastest speed. Spread: distance of the \
-             quartiles.\nEvery packet was received, with right checksums and headers; void tries, where one was not, are counted and left out.\n";
+             quartiles.\nRatios are medians of the rounds' own.\nEvery packet was received, with right checksums and headers; void tries, where one was not, are counted and left out.\n";
     for (subject, why) in missing {
         text += &format!("Not measured: {} ({}): {why}\n", subject.name(), subject.title());
     }
@@ -89,7 +92,8 @@ pub fn json(cells: &[Cell], missing: &[Missing], machine: &Value) -> Value {
                 "added_ns_median": summary.map(|s| s.median),
                 "added_ns_min": summary.map(|s| s.min),
                 "added_ns_spread": summary.map(|s| s.spread),
-                "nftables_ratio": ratio(cells, cell, fastest),
+                "nftables_over_this": ratio(cells, TODAY, cell, fastest),
+                "this_over_limit": ratio(cells, LIMIT, cell, fastest).map(f64::recip),
                 "generator_ns_fastest": fastest,
                 "samples_ns": samples,
                 "void": cell.voids,

@@ -140,8 +140,11 @@ impl Rig {
     }
 
     fn nftables(&self, files: &FilePath, flowtable: bool) -> Result<()> {
-        let (declared, used) =
-            if flowtable { ("flowtable f { hook ingress priority 0; devices = { in0, out0 }; }", "ct state established flow add @f") } else { ("", "") };
+        let (declared, used) = if flowtable {
+            ("flowtable f { hook ingress priority 0; devices = { in0, out0 }; }", "ct state established flow add @f")
+        } else {
+            ("", "")
+        };
         let rules = format!(
             "table ip bench {{\n\
              {declared}\n\
@@ -169,7 +172,7 @@ impl Rig {
             "version = 1\n\
              [datapath]\nmode = \"{mode}\"\nflows = 262144\nflows-per-host = 16384\n\
              [zones]\ninside = [\"in0\"]\noutside = [\"out0\"]\n\
-             [[nat.source]]\nname = \"out\"\nfrom = \"inside\"\nto = \"outside\"\ntranslate = \"masquerade\"\n\
+             [[nat.source]]\nname = \"everybody\"\nfrom = \"inside\"\nto = \"outside\"\ntranslate = \"masquerade\"\n\
              [firewall]\ndefault = \"drop\"\n\
              [[firewall.rules]]\nname = \"out\"\nfrom = \"inside\"\nto = \"outside\"\naction = \"accept\"\n"
         );

@@ -7,8 +7,8 @@ use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use gateway_ebpf::bench::{
-    COUNTERS as COUNTERS_LEN, Config, Counter, FRAME, Numbers, answer, has_right_checksums, has_right_headers, is_ours,
-    is_right_reply, stamp,
+    COUNTERS as COUNTERS_LEN, Config, Counter, FRAME, Numbers, answer, has_right_checksums, has_right_headers, is_ours, is_right_reply,
+    stamp,
 };
 
 #[map]

@@ -12,6 +12,14 @@ use crate::subject::Subject;
 const TODAY: Subject = Subject::Nftables;
 const LIMIT: Subject = Subject::Redirect;
 
+/// What the table's figures mean.
+const NOTES: &str = "
+
+Added ns: CPU time per 60-byte UDP packet over the generator's own, at the machine's fastest speed. Spread: distance of the quartiles.
+Ratios are medians of the rounds' own. In each try that counts, every packet was received, with right checksums and headers;
+void tries, where one was not, are left out.
+";
+
 /// A subject that was not measured, and why.
 pub type Missing = (Subject, String);
 
@@ -63,8 +71,7 @@ pub fn table(cells: &[Cell], missing: &[Missing]) -> String {
         column.1.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = table.to_string();
-    text += "\n\nAdded ns: CPU time per 60-byte UDP packet over the generator's own, at the machine's fastest speed. Spread: distance of the \
-             quartiles.\nRatios are medians of the rounds' own.\nEvery packet was received, with right checksums and headers; void tries, where one was not, are counted and left out.\n";
+    text += NOTES;
     for (subject, why) in missing {
         text += &format!("Not measured: {} ({}): {why}\n", subject.name(), subject.title());
     }

@@ -1,4 +1,4 @@
-//! Builds the BPF object that the daemon carries.
+//! Builds the BPF object that the daemon carries, and beside it the bench's, of which only the path is handed on.
 //!
 //! aya-build cannot pass `target-cpu=v3` (its flags are fixed), which the core's 32-bit jumps and bounds need; so cargo is called here.
 //! Where the tools are is said by `cargo xtask setup`, in a file named `env`.
@@ -66,6 +66,7 @@ fn main() {
     if let Err(error) = fs::copy(&object, out.join("gateway.bpf.o")) {
         println!("cargo::error=cannot copy {}: {error}", object.display());
     }
+    println!("cargo::rustc-env=GATEWAY_BENCH_OBJECT={}", target_dir.join(TARGET).join("release/bench").display());
 }
 
 /// Where `cargo xtask setup` puts things; the same rule as there.

@@ -9,6 +9,7 @@
 
 pub mod abi;
 pub mod answer;
+pub mod bench;
 pub mod decision;
 pub mod env;
 pub mod fast_path;

@@ -1,9 +1,11 @@
-//! The project's own commands: `cargo xtask setup|test|layers|lab|demo`.
+//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod demo;
 mod lab;
 mod layers;
+mod product;
 mod progress;
 mod setup;
 mod shell;
@@ -33,6 +35,8 @@ enum Command {
     Lab(lab::Arguments),
     /// Drive real programs through the gateway, in tc and in XDP mode, and show what became of their packets.
     Demo,
+    /// Measure the gateway beside kernel routing and nftables: CPU time per small packet.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::run().map(done),
         Command::Lab(arguments) => lab::run(&arguments).map(done),
         Command::Demo => demo::run().map(done),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -27,6 +27,12 @@ use attach::Attachments;
 /// A ring buffer, as the kernel fills it.
 pub type Ring = tokio::io::unix::AsyncFd<aya::maps::RingBuf<aya::maps::MapData>>;
 
+/// Where the build left the bench's own BPF object (`gateway-ebpf/src/bench`). The daemon never reads it, so it is not inside the program.
+#[must_use]
+pub fn bench_object() -> &'static std::path::Path {
+    std::path::Path::new(env!("GATEWAY_BENCH_OBJECT"))
+}
+
 /// The running datapath. Dropping it detaches every program and frees every table.
 pub struct Datapath {
     loaded: Loaded,

@@ -8,17 +8,15 @@ mod servers;
 mod table;
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail, ensure};
 use gateway_tests::Lab;
 
 use crate::progress::Progress;
-use crate::setup;
-use crate::shell::{cargo, interruption, root};
+use crate::shell::{interruption, root};
+use crate::{product, setup};
 use gateway::Gateway;
 use probes::Row;
 use servers::Servers;
@@ -51,7 +49,8 @@ pub fn run() -> Result<()> {
     setup::run(&setup::Arguments::default())?;
     // From here on, Ctrl-C is noticed between two steps, so that everything is taken down.
     interruption();
-    let program = build(&progress)?;
+    progress.say("build: the gateway (release)");
+    let program = product::build("gateway-daemon", ["--bin", "gateway"])?;
     let mut failures = 0;
     let mut tables = Vec::new();
     for mode in [Mode::Tc, Mode::Xdp] {
@@ -104,28 +103,6 @@ fn run_mode(progress: &Progress, program: &Path, mode: Mode) -> Result<Vec<Row>>
     Ok(rows)
 }
 
-/// Builds the daemon with optimisation, and says where the program is.
-fn build(progress: &Progress) -> Result<PathBuf> {
-    progress.say("build: the gateway (release)");
-    let mut child = cargo()
-        .args(["build", "--release", "-p", "gateway-daemon", "--bin", "gateway", "--message-format", "json-render-diagnostics"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
-    let output = BufReader::new(child.stdout.take().context("cargo has no output")?);
-    // Only cargo knows where its target directory is.
-    let program = output.lines().map_while(Result::ok).filter_map(|line| executable(&line)).last();
-    check_interruption()?;
-    ensure!(child.wait()?.success(), "the gateway does not build");
-    program.context("cargo built no program named gateway")
-}
-
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    (message["target"]["name"] == "gateway").then_some(())?;
-    message["executable"].as_str().map(PathBuf::from)
-}
-
 /// An error once Ctrl-C was pressed: on its way out everything is taken down.
 pub fn check_interruption() -> Result<()> {
     ensure!(!interruption().load(Ordering::Relaxed), "interrupted");
@@ -174,13 +151,5 @@ mod tests {
         let bad: Vec<&str> = rows.iter().filter(|row| !row.ok).map(|row| row.sent.as_str()).collect();
         assert!(bad.contains(&"TCP pods → 10.128.0.15:33890"), "{bad:?}");
         assert!(!bad.contains(&"ping vm1 → 10.128.0.1"), "{bad:?}");
-    }
-
-    #[test]
-    fn the_program_is_found_among_cargos_messages() {
-        let built = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"gateway"},"executable":"/t/release/gateway"}"#;
-        assert_eq!(executable(built), Some("/t/release/gateway".into()));
-        assert_eq!(executable(r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}"#), None);
-        assert_eq!(executable("no json"), None);
     }
 }

@@ -57,9 +57,11 @@ pub const CORE: Package = Package {
         layer(&["fast_path"], PIPELINE_SEES),
         layer(&["pipeline"], PIPELINE_SEES),
         layer(&["maps"], MAPS_SEE),
+        // The bench's own traffic and programs: of the gateway it knows the headers only.
+        layer(&["bench"], &["abi", "wire", "gateway_ebpf::bench"]),
         layer(&["hooks", "main", "lib"], &["*"]),
     ],
-    unsafe_in: &["hooks", "maps.rs", "main.rs"],
+    unsafe_in: &["hooks", "maps.rs", "main.rs", "bench/main.rs", "bench/programs.rs"],
 };
 
 const STAGES_SEE: &[&str] = &["abi", "wire", "packet", "frame", "decision", "env", "search"];
@@ -83,7 +85,8 @@ pub const DAEMON: Package = Package {
     layers: &[
         layer(&["model"], &["inventory"]),
         layer(&["inventory"], &["model"]),
-        layer(&["policy"], &["model"]),
+        // The limits of the tables are the policy's limits, and written once.
+        layer(&["policy"], &["model", "gateway_ebpf::abi"]),
         layer(&["plan"], &["model", "inventory", "gateway_ebpf::abi"]),
         layer(&["datapath"], &["plan", "inventory", "model", "gateway_ebpf::*"]),
         layer(&["netlink", "nftables", "sysctl"], &["model", "inventory"]),

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::gateway::Gateway;
-use super::pace::Pace;
+use super::pace::{Lines, Pace};
 use super::refusals::Refusals;
 use super::watch::PolicyWatch;
 use super::{DaemonError, error, reload};
@@ -16,6 +16,10 @@ use crate::datapath::{Ring, inspect};
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.
 const BACK_OFF: Duration = Duration::from_secs(1);
+/// Logged packets taken at once, so that a flood of them leaves the loop's other work its turn.
+const LOGGED_AT_ONCE: usize = 256;
+/// Lines per second about logged packets.
+const LOGGED_LINES: u32 = 100;
 /// Between two reconciliations while the network changes all the time.
 const RECONCILE: Duration = Duration::from_millis(125);
 
@@ -66,6 +70,7 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
     let mut sweep_at = Instant::now();
     let mut back_off = None;
     let mut pace = Pace::new(RECONCILE);
+    let mut lines = Lines::new(LOGGED_LINES);
     // Half the time systemd grants, as sd_watchdog_enabled(3) advises.
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| {
         let mut timer = interval(limit / 2);
@@ -90,7 +95,14 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
             () = maybe_sleep(pace.due()) => reconcile(gateway, &mut pace).await,
             () = maybe_sleep(back_off) => back_off = None,
             request = next_request(&mut gateway.control) => super::views::answer(gateway, request).await,
-            logged = next_logged(&mut sources.logged) => logged.iter().for_each(|event| log(event, gateway)),
+            logged = next_logged(&mut sources.logged) => {
+                let now = Instant::now();
+                logged.iter().filter(|_| lines.ask(now)).for_each(|event| log(event, gateway));
+            }
+            () = maybe_sleep(lines.due()) => {
+                let suppressed = lines.take_suppressed();
+                tracing::info!(suppressed, "{suppressed} more suppressed: logged packets get {LOGGED_LINES} lines per second");
+            }
             () = sources.refusals.ready() => sources.refusals.answer(gateway.observer.inventory()),
             () = sleep_until(sweep_at) => {
                 sweep_at = Instant::now() + gateway.sweep().await;
@@ -133,6 +145,10 @@ async fn next_logged(logged: &mut Option<Ring>) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(item) = ring.next() {
         events.extend(inspect::event(&item));
+        if events.len() >= LOGGED_AT_ONCE {
+            // Still ready: the rest comes with the next call.
+            return events;
+        }
     }
     guard.clear_ready();
     events

@@ -37,6 +37,48 @@ impl Pace {
     }
 }
 
+/// Lines per second; what goes beyond is counted and told of at the second's end.
+#[derive(Debug)]
+pub struct Lines {
+    per_second: u32,
+    begun: Option<Instant>,
+    written: u32,
+    suppressed: u64,
+}
+
+impl Lines {
+    /// Nothing written yet.
+    pub const fn new(per_second: u32) -> Self {
+        Self { per_second, begun: None, written: 0, suppressed: 0 }
+    }
+
+    /// True: write it. Otherwise it is counted.
+    pub fn ask(&mut self, now: Instant) -> bool {
+        // With some suppressed the second lasts until they are told of.
+        if self.suppressed == 0 && self.begun.is_none_or(|begun| now >= begun + Duration::from_secs(1)) {
+            self.begun = Some(now);
+            self.written = 0;
+        }
+        if self.written < self.per_second {
+            self.written += 1;
+            return true;
+        }
+        self.suppressed += 1;
+        false
+    }
+
+    /// When to tell how many were suppressed.
+    pub fn due(&self) -> Option<Instant> {
+        self.begun.filter(|_| self.suppressed > 0).map(|begun| begun + Duration::from_secs(1))
+    }
+
+    /// How many were suppressed; the next second begins with the next line.
+    pub fn take_suppressed(&mut self) -> u64 {
+        self.begun = None;
+        std::mem::take(&mut self.suppressed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +98,18 @@ mod tests {
         }
         assert_eq!(done, [0, 125, 250, 375, 500, 625, 750, 875]);
         assert_eq!(pace.due(), Some(begin + Duration::from_secs(1)), "the last ones are not forgotten");
+    }
+
+    #[test]
+    fn lines_beyond_the_limit_are_counted_and_told_of() {
+        let mut lines = Lines::new(100);
+        let begin = Instant::now();
+        assert_eq!((0..1000).filter(|_| lines.ask(begin)).count(), 100);
+        let due = lines.due().unwrap();
+        assert_eq!(due, begin + Duration::from_secs(1));
+        assert!(!lines.ask(due), "not before the others were told of");
+        assert_eq!(lines.take_suppressed(), 901);
+        assert!(lines.due().is_none() && lines.ask(due));
+        assert!(lines.ask(due + Duration::from_secs(2)), "quiet seconds need no telling");
     }
 }

@@ -8,7 +8,7 @@ use gateway_daemon::netlink::Observer;
 use gateway_daemon::netlink::apply::{self, Applied, NextHop, RouteState, Unmanaged};
 use ipnet::IpNet;
 
-use crate::namespace::{Peer, link, name, run, sh, skipped, until};
+use crate::namespace::{Peer, link, name, run, settled, sh, skipped, until};
 
 fn nets(nets: &[&str]) -> Vec<IpNet> {
     nets.iter().map(|net| net.parse().unwrap()).collect()
@@ -157,7 +157,7 @@ fn the_kernel_keeps_next_hops_resolved() {
         sh("ip addr add 10.0.0.1/24 dev ours; ip -6 addr add fd00::1/64 dev ours nodad");
         peer.sh("ip addr add 10.0.0.2/24 dev theirs; ip -6 addr add fd00::2/64 dev theirs nodad");
         sh("ip neigh add 10.0.0.3 lladdr 02:00:00:00:00:03 dev ours nud permanent");
-        let observer = Observer::start().await.unwrap();
+        let mut observer = Observer::start().await.unwrap();
         let ours = link(&observer, "ours").index;
         let hop = |link, address: &str| NextHop { link, address: address.parse().unwrap() };
         let hops = [hop(ours, "10.0.0.2"), hop(ours, "fd00::2"), hop(ours, "10.0.0.3"), hop(IfIndex(4_000), "10.0.0.4")];
@@ -184,7 +184,13 @@ fn the_kernel_keeps_next_hops_resolved() {
 
         // One is wanted no more, and the rest ends with the daemon.
         let fewer = BTreeSet::from([hops[1]]);
+        let before = settled(&mut observer).await;
         apply::neighbours(&observer.handle(), observer.inventory(), &fewer, &mut applied).await;
+        assert_eq!(
+            settled(&mut observer).await,
+            before + 1,
+            "only the marker's end counts: no flow has to be decided anew because another one ended"
+        );
         assert!(!sh("ip neigh show 10.0.0.2").contains("managed"));
         undo(&observer, &mut after_a_crash(&applied)).await;
         assert!(!sh("ip neigh").contains("managed"));

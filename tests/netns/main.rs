@@ -1,5 +1,6 @@
 //! Namespace tests: the real daemon in the users' topology, real kernels, real programs; a sentence of the users' per test.
 
+mod bad_packets;
 mod bench;
 mod errors;
 mod flows;

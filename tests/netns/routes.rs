@@ -10,6 +10,7 @@ use crate::traffic::{PATIENCE, ask, endpoint, udp};
 in_a_lab! {
     flows_move_with_a_route
     routes_of_the_policy_are_configured_kept_and_taken_back
+    the_kernel_keeps_next_hops_resolved_while_the_gateway_runs
 }
 
 /// Packets that the interface in the pods' namespace has received.
@@ -73,4 +74,16 @@ fn routes_of_the_policy_are_configured_kept_and_taken_back(lab: &Lab) {
     wait_until(PATIENCE, "the exchange", || Ok(shows("172.20.0.0/16 via")? && !shows("172.16.0.0/12")?)).unwrap();
     gateway.stop().unwrap();
     assert!(!shows("172.20.0.0/16").unwrap() && shows("192.0.2.0/24").unwrap());
+}
+
+fn the_kernel_keeps_next_hops_resolved_while_the_gateway_runs(lab: &Lab) {
+    let gateway = Gateway::start(&lab.gateway, Policy::seed().text()).unwrap();
+    let is_managed = |neighbour: &str| -> bool { lab.gateway.run("ip", &["neigh", "show", neighbour]).unwrap().contains("managed") };
+    // The default gateway is needed by whatever comes; a host once flows go to it.
+    wait_until(PATIENCE, "the default gateway to be managed", || Ok(is_managed("10.128.0.1"))).unwrap();
+    assert!(!is_managed("10.227.128.11"));
+    assert!(crate::traffic::answers(&lab.vm1, gateway_tests::lab::SERVER));
+    wait_until(PATIENCE, "the host to be managed", || Ok(is_managed("10.227.128.11"))).unwrap();
+    gateway.stop().unwrap();
+    assert!(!is_managed("10.128.0.1") && !is_managed("10.227.128.11"));
 }

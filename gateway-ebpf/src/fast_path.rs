@@ -16,23 +16,30 @@ use crate::{flow, route};
 /// XDP leaves it to tc.
 #[inline(always)]
 pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, packet: &Packet<F>, arrival: &Arrival) -> Result<Forward<F>, Reason> {
-    let not_fast = Err(Reason::Pass(PassReason::NotFast));
-    if !packet.kind.is_tracked() || !packet.plain || changes_state(packet) || has_partial_checksum(packet) {
-        return not_fast;
+    if packet.plain
+        && !has_partial_checksum(packet)
+        && let Some(flow) = find(env, packet, arrival)
+        && flow.flags.has(FlowFlags::XDP)
+    {
+        touch(flow, packet, arrival.now());
+        return Ok(Forward::by(flow, F::Address::default()));
     }
-    let Some(config) = env.config() else { return not_fast };
-    let Some(flow) = env.flow(Table::Main, &packet.key) else { return not_fast };
-    if !flow.flags.has(FlowFlags::XDP) || !is_usable(flow, packet, &config, arrival) {
-        return not_fast;
+    Err(Reason::Pass(PassReason::NotFast))
+}
+
+/// The packet's flow, when its cached answer may be used: where both hooks begin. Nothing is counted yet.
+#[inline(always)]
+pub fn find<'e, 'm, F: Family, E: Env<'m, F>>(env: &'e mut E, packet: &Packet<F>, arrival: &Arrival) -> Option<&'e mut Flow<F>> {
+    if !packet.kind.is_tracked() || changes_state(packet) {
+        return None;
     }
-    touch(flow, packet, arrival.now());
-    Ok(Forward::by(flow, F::Address::default()))
+    let config = env.config()?;
+    env.flow(Table::Main, &packet.key).filter(|flow| is_usable(flow, packet, &config, arrival))
 }
 
 /// Whether the cached answer may be used for this packet.
 #[inline(always)]
-#[must_use]
-pub fn is_usable<F: Family>(flow: &Flow<F>, packet: &Packet<F>, config: &Config, arrival: &Arrival) -> bool {
+fn is_usable<F: Family>(flow: &Flow<F>, packet: &Packet<F>, config: &Config, arrival: &Arrival) -> bool {
     flow.state == FlowState::ESTABLISHED
         && flow::is_current(flow, config)
         && flow::has_next_hop(flow)
@@ -49,8 +56,7 @@ pub fn touch<F: Family>(flow: &mut Flow<F>, packet: &Packet<F>, now: Tick) {
 
 /// SYN, FIN and RST are tc's, and so is an echo request or reply, whose direction must be checked.
 #[inline(always)]
-#[must_use]
-pub fn changes_state<F: Family>(packet: &Packet<F>) -> bool {
+fn changes_state<F: Family>(packet: &Packet<F>) -> bool {
     match packet.kind {
         Kind::Tcp => packet.tcp_flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0,
         Kind::Udp => false,

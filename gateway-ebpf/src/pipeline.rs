@@ -59,14 +59,7 @@ pub struct Refusal {
 #[inline(always)]
 pub fn decide_established<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> bool {
     let Scratch { packet, arrival, forward, .. } = scratch;
-    if !packet.kind.is_tracked() || fast_path::changes_state(packet) {
-        return false;
-    }
-    let Some(config) = env.config() else { return false };
-    let Some(flow) = env.flow(Table::Main, &packet.key) else { return false };
-    if !fast_path::is_usable(flow, packet, &config, arrival) {
-        return false;
-    }
+    let Some(flow) = fast_path::find(env, packet, arrival) else { return false };
     *forward = Forward::by(flow, F::Address::default());
     fast_path::touch(flow, packet, arrival.now());
     true

@@ -4,7 +4,7 @@ mod state;
 mod store;
 
 pub use state::{Step, step};
-pub use store::{Pair, promote, remove_both, set_state, store_half_open};
+pub use store::{Pair, promote, remove_both, store_half_open};
 
 use crate::abi::{Config, Family, Flow, FlowFlags};
 

@@ -1,6 +1,6 @@
 //! Both directions of a flow in their tables.
 
-use crate::abi::{DropReason, Family, Flow, FlowKey, FlowState};
+use crate::abi::{DropReason, Family, Flow, FlowKey};
 use crate::env::{Env, Insert, Table};
 
 /// Both directions of one flow: memory for building a flow before anything is stored.
@@ -72,17 +72,6 @@ pub fn promote<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &mut Pair<F>) ->
 pub fn remove_both<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, key: &FlowKey<F>, peer: &FlowKey<F>) {
     env.remove_flow(table, key);
     env.remove_flow(table, peer);
-}
-
-/// Writes a state into both directions.
-#[inline(always)]
-pub fn set_state<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, key: &FlowKey<F>, peer: &FlowKey<F>, state: FlowState) {
-    if let Some(flow) = env.flow(table, key) {
-        flow.state = state;
-    }
-    if let Some(flow) = env.flow(table, peer) {
-        flow.state = state;
-    }
 }
 
 #[inline(always)]

@@ -43,23 +43,10 @@ pub fn find_or_make<'m, F: Family, E: Env<'m, F>>(
 #[inline(always)]
 pub fn undo<'m, F: Family, E: Env<'m, F>>(env: &mut E, source: &Source<F>, key: &FlowKey<F>, claim: &Claim) {
     if claim.fresh && !source.per_flow {
-        release(env, source.address, claim.port, source.rule, key.source, key.source_port, key.link().protocol());
+        let protocol = key.link().protocol();
+        env.remove_mapping(&mapping_key(source.address, source.rule, key.source, key.source_port, protocol));
+        env.remove_endpoint(&endpoint_key(source.address, claim.port, protocol));
     }
-}
-
-/// Removes a mapping and its external endpoint.
-#[inline(always)]
-pub fn release<'m, F: Family, E: Env<'m, F>>(
-    env: &mut E,
-    external: F::Address,
-    external_port: Port,
-    rule: RuleId,
-    internal: F::Address,
-    internal_port: Port,
-    protocol: Protocol,
-) {
-    env.remove_mapping(&mapping_key(external, rule, internal, internal_port, protocol));
-    env.remove_endpoint(&endpoint_key(external, external_port, protocol));
 }
 
 #[inline(always)]

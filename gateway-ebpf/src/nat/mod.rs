@@ -8,5 +8,5 @@ mod source;
 
 pub use allocate::attempt;
 pub use destination::{Destination, translate_destination};
-pub use mapping::{release, undo};
+pub use mapping::undo;
 pub use source::{Claim, Source, claim, expected_source, select};

@@ -22,6 +22,8 @@ const LOGGED_AT_ONCE: usize = 256;
 const LOGGED_LINES: u32 = 100;
 /// Between two reconciliations while the network changes all the time.
 const RECONCILE: Duration = Duration::from_millis(125);
+/// Reconciliations at once before that: more than a link with its addresses, routes and neighbours brings.
+const RECONCILE_BURST: u32 = 32;
 
 /// Serves until SIGTERM or SIGINT, then stops.
 ///
@@ -69,7 +71,7 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut sweep_at = Instant::now();
     let mut back_off = None;
-    let mut pace = Pace::new(RECONCILE);
+    let mut pace = Pace::new(RECONCILE, RECONCILE_BURST);
     let mut lines = Lines::new(LOGGED_LINES);
     // Half the time systemd grants, as sd_watchdog_enabled(3) advises.
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| {

@@ -4,25 +4,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first at once, then one per interval: all that is asked for within it is done once, at its end.
+/// A burst at once, as a change made by hand comes with its consequences; beyond it one per interval, and all that is asked for within it is
+/// done once, at its end.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
-    last: Option<Instant>,
+    burst: u32,
+    left: u32,
+    refilled: Option<Instant>,
     due: Option<Instant>,
 }
 
 impl Pace {
     /// Nothing done yet.
-    pub const fn new(interval: Duration) -> Self {
-        Self { interval, last: None, due: None }
+    pub const fn new(interval: Duration, burst: u32) -> Self {
+        Self { interval, burst, left: burst, refilled: None, due: None }
     }
 
     /// True: do it now. Otherwise at [`Pace::due`].
     pub fn ask(&mut self, now: Instant) -> bool {
-        let next = self.last.map(|last| last + self.interval).filter(|next| now < *next);
-        self.due = self.due.or(next);
-        self.due.is_none()
+        if self.due.is_some() {
+            return false;
+        }
+        self.refill(now);
+        if self.left > 0 {
+            return true;
+        }
+        self.due = self.refilled.map(|refilled| refilled + self.interval);
+        false
     }
 
     /// When to do what could not be done at once.
@@ -32,8 +41,17 @@ impl Pace {
 
     /// It has been done, for all that asked.
     pub fn done(&mut self, now: Instant) {
-        self.last = Some(now);
+        self.refill(now);
+        self.left = self.left.saturating_sub(1);
         self.due = None;
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let refilled = *self.refilled.get_or_insert(now);
+        let earned = u32::try_from((now - refilled).as_nanos() / self.interval.as_nanos()).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(earned).min(self.burst);
+        // A full bucket earns nothing: its time begins when something is taken.
+        self.refilled = Some(if self.left == self.burst { now } else { refilled + self.interval * earned });
     }
 }
 
@@ -84,9 +102,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_storm_is_answered_at_once_and_then_once_per_interval() {
+    fn a_burst_is_answered_at_once_and_a_storm_once_per_interval() {
         let interval = Duration::from_millis(125);
-        let mut pace = Pace::new(interval);
+        let mut pace = Pace::new(interval, 4);
         let begin = Instant::now();
         let mut done = Vec::new();
         for millisecond in 0..1000 {
@@ -96,7 +114,7 @@ mod tests {
                 done.push(millisecond);
             }
         }
-        assert_eq!(done, [0, 125, 250, 375, 500, 625, 750, 875]);
+        assert_eq!(done, [0, 1, 2, 3, 125, 250, 375, 500, 625, 750, 875]);
         assert_eq!(pace.due(), Some(begin + Duration::from_secs(1)), "the last ones are not forgotten");
     }
 

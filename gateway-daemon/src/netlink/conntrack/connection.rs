@@ -48,7 +48,8 @@ pub struct Stats {
     pub limit: Option<u32>,
 }
 
-/// A connection to the table of one network namespace. Every call blocks until the kernel has answered.
+/// A connection to the table of one network namespace. Every call blocks until the kernel has answered. After an error that is no
+/// [`NetlinkError::Refused`] a new one has to be opened: answers may be left in this one.
 #[derive(Debug)]
 pub struct Conntrack {
     socket: Socket,
@@ -103,7 +104,8 @@ impl Conntrack {
     /// Ends many flows, and gives how many of them were still there.
     ///
     /// # Errors
-    /// The kernel refuses one for another reason than that it is gone; the others are ended all the same.
+    /// The kernel refuses one for another reason than that it is gone; the others are ended all the same. Older kernels refuse flows
+    /// that are in a flowtable (`EBUSY`).
     pub fn delete_all<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Result<u64, NetlinkError> {
         let request = |entry: &Entry| Request {
             kind: CT_DELETE,

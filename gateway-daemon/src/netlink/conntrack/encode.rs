@@ -52,7 +52,7 @@ pub(super) fn new_entry(entry: &NewEntry) -> Option<Vec<DefaultNla>> {
 
 /// The kernel counts in whole seconds; an entry of 0 would end at once.
 fn seconds(duration: Duration) -> u32 {
-    let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let up = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     u32::try_from(up.max(1)).unwrap_or(u32::MAX)
 }
 

@@ -14,6 +14,8 @@ mod encode;
 mod entry;
 mod parse;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Conntrack, Mark, Stats};
 pub use create::{Created, NewEntry};

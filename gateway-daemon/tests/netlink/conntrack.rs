@@ -185,7 +185,6 @@ fn every_kind_of_flow_is_listed_as_the_tool_lists_it() {
         }
         assert_eq!(ours, theirs);
         assert_eq!(usize::try_from(conntrack.stats().unwrap().entries).unwrap(), entries.len());
-        assert!(conntrack.stats().unwrap().limit.unwrap() > 0);
 
         let client = connection.client.local_addr().unwrap();
         let entry = entries.iter().find(|entry| entry.original.source == client).unwrap();
@@ -195,9 +194,7 @@ fn every_kind_of_flow_is_listed_as_the_tool_lists_it() {
         assert_eq!(entry.endpoints(), Endpoints { internal: client, external: Some(external), remote, original_destination: None });
         assert_eq!(entry.tcp, Some(TcpState::Established));
         assert!(entry.status.contains(Status::SEEN_REPLY | Status::ASSURED | Status::CONFIRMED | Status::SRC_NAT), "{entry:?}");
-        assert!(!entry.has_destination_nat());
-        let left = entry.timeout.unwrap();
-        assert!(left > Duration::from_secs(3600), "{left:?}");
+        assert!(entry.timeout.unwrap() > 60 * MINUTE, "{entry:?}");
         assert!(entry.started.unwrap() >= before && entry.started.unwrap() <= SystemTime::now(), "{entry:?}");
 
         let client = forwarded.client.local_addr().unwrap();

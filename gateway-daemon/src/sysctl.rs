@@ -211,8 +211,34 @@ fn forward_ipv6(saved: &mut Saved, interface: &InterfaceName) -> Result<KernelPa
         lifted?;
     }
     let forced = saved.set(&conf("ipv6", interface, "force_forwarding"), "1")?;
-    let all = read(Path::new("ipv6/conf/all/forwarding"))?.as_deref() == Some("1");
+    let all = read(Path::new(IPV6_EVERYWHERE))?.as_deref() == Some("1");
     Ok(KernelPath { ipv6: forced || all })
+}
+
+/// Forwarding of IPv6 by the kernel itself, for every interface.
+const IPV6_EVERYWHERE: &str = "ipv6/conf/all/forwarding";
+
+/// True when the kernel itself forwards IPv6 only where it does so everywhere (before Linux 6.17), and did not before the gateway came.
+///
+/// # Errors
+/// When the keys cannot be read.
+pub fn needs_ipv6_everywhere(saved: &Saved) -> Result<bool, SysctlError> {
+    let everywhere = Path::new(IPV6_EVERYWHERE);
+    let can_be_forced = read(Path::new("ipv6/conf/default/force_forwarding"))?.is_some();
+    let ours = saved.entries.iter().any(|entry| entry.key == everywhere);
+    Ok(!can_be_forced && (ours || read(everywhere)?.as_deref() == Some("0")))
+}
+
+/// Lets the kernel itself forward IPv6, on every interface: what must not be forwarded has to be refused by a ruleset that already stands.
+///
+/// # Errors
+/// When a key cannot be read or written.
+pub fn forward_ipv6_everywhere(saved: &mut Saved) -> Result<(), SysctlError> {
+    let mut shields = Saved::default();
+    let result = shield_others(&mut shields, &InterfaceName(String::new())).and_then(|()| saved.set(Path::new(IPV6_EVERYWHERE), "1"));
+    let lifted = shields.restore().pop().map_or(Ok(()), Err);
+    result?;
+    lifted
 }
 
 /// Turning forwarding on for one interface makes the kernel drop the default routes learned from router advertisements on *every*

@@ -74,6 +74,14 @@ impl fmt::Display for Difference {
     }
 }
 
+impl Difference {
+    /// True when the policy asks for something in words and does not get it.
+    #[must_use]
+    pub fn withholds(self) -> bool {
+        self == Self::OpenFiltering
+    }
+}
+
 /// What is different for this policy.
 #[must_use]
 pub fn differences(model: &Model) -> Vec<Difference> {

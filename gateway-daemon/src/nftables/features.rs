@@ -7,6 +7,9 @@ use super::{NftError, program};
 pub struct Features {
     /// Flowtables: packets of established flows skip the rules (CONFIG_NF_FLOW_TABLE_INET).
     pub flowtable: bool,
+    /// Forwarding of IPv6 is on for every interface only because the gateway needs it (before Linux 6.17): what is not between zone
+    /// interfaces must stay as unforwarded as it was.
+    pub ipv6_everywhere: bool,
 }
 
 impl Features {
@@ -19,6 +22,6 @@ impl Features {
             flowtable probe { hook ingress priority 0; devices = { lo }; counter; }
             chain probe { type filter hook forward priority 0; meta l4proto tcp flow add @probe; }
         }";
-        Ok(Self { flowtable: program::check(FLOWTABLE).await?.is_ok() })
+        Ok(Self { flowtable: program::check(FLOWTABLE).await?.is_ok(), ipv6_everywhere: false })
     }
 }

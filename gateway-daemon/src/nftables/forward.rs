@@ -7,7 +7,8 @@ use gateway_ebpf::abi::DropReason;
 use super::admit::{flags, has_rule, of_accepted_flow, on_link, refuse, tcp_flags};
 use super::counted::Counted;
 use super::expression::{
-    accept, concat, count, ct, ct_state, differs, drop, equals, field, goto, l4proto, look_up, meta, named, number, set_ct_mark, string,
+    accept, concat, count, ct, ct_state, differs, drop, equals, field, goto, l4proto, look_up, meta, named, nfproto, number, set_ct_mark,
+    string,
 };
 use super::features::Features;
 use super::firewall::{self, Scope};
@@ -47,6 +48,9 @@ pub(super) fn render<'a>(
     }
     ruleset.chain(CHAIN, guard::HOOK);
     let outside = |key| differs(meta(key), named(ZONE_INTERFACES));
+    if features.ipv6_everywhere {
+        ruleset.rule(CHAIN, vec![outside(FROM), outside(TO), nfproto(Family::V6.nfproto()), drop()], None);
+    }
     ruleset.rule(CHAIN, vec![outside(FROM), outside(TO), accept()], None);
     refuse(ruleset, CHAIN, vec![outside(FROM)], DropReason::NoZone);
     refuse(ruleset, CHAIN, vec![outside(TO)], DropReason::NoZone);

@@ -12,7 +12,7 @@
 //!  input         0  input      rules to `self`, once there is one
 //! ```
 //!
-//! State is the kernel's connection tracking; who accepted a flow stands in its connection [`mark`].
+//! State is the kernel's connection tracking; who accepted a flow stands in its connection [`Mark`].
 
 mod admit;
 mod apply;
@@ -26,7 +26,7 @@ mod firewall;
 mod forward;
 pub mod guard;
 mod input;
-pub mod mark;
+mod mark;
 mod matching;
 mod names;
 mod print;
@@ -34,6 +34,7 @@ mod program;
 mod refusal;
 mod ruleset;
 mod sets;
+mod shape;
 mod source_nat;
 mod standing;
 
@@ -42,12 +43,11 @@ pub use counted::{Count, Counted};
 pub use differences::{Difference, differences};
 pub use error::NftError;
 pub use features::Features;
+pub use mark::{AcceptedBy, Mark};
 pub use print::Printed;
 pub use ruleset::{Ruleset, table_name};
+pub use shape::Shape;
 pub use standing::{Cause, Flow, Ruling, Standing};
-
-/// The error's name from when there was only the guard.
-pub use error::NftError as GuardError;
 
 use crate::inventory::Inventory;
 use crate::model::Model;

@@ -19,7 +19,16 @@ pub(super) async fn check(text: &str) -> Result<Result<(), String>, NftError> {
 
 /// The table's counters as nft lists them in JSON; `None` when there is no such table.
 pub(super) async fn counters(table: &str) -> Result<Option<Vec<u8>>, NftError> {
-    let output = nft(&["-j", "list", "counters", "table", "inet", table], &[]).await?;
+    list(table, &["-j", "list", "counters", "table", "inet", table]).await
+}
+
+/// The table as nft lists it in JSON, without the elements of its sets; `None` when there is no such table.
+pub(super) async fn outline(table: &str) -> Result<Option<Vec<u8>>, NftError> {
+    list(table, &["-j", "-t", "list", "table", "inet", table]).await
+}
+
+async fn list(table: &str, arguments: &[&str]) -> Result<Option<Vec<u8>>, NftError> {
+    let output = nft(arguments, &[]).await?;
     if output.status.success() {
         return Ok(Some(output.stdout));
     }

@@ -216,7 +216,7 @@ fn source_nat_says_addresses_ports_and_mapping() {
 #[test]
 fn the_flowtable_is_used_where_there_is_one() {
     let accepting = model(&format!("{ZONES}[firewall]\ndefault = \"accept\"\n"));
-    let with = ruleset(&accepting, Features { flowtable: true }).print().text;
+    let with = ruleset(&accepting, Features { flowtable: true, ..Features::default() }).print().text;
     assert!(with.contains("devices = { \"wan0\" };"), "only of interfaces that are there: {with}");
     assert!(with.contains("ct state established ct mark & 0x0000ffff != 0x00000000 meta l4proto { tcp, udp } flow add @flows\n"), "{with}");
     assert!(!ruleset(&accepting, Features::default()).print().text.contains("flow"));
@@ -288,4 +288,15 @@ fn only_differences_that_apply_are_told() {
     {
         assert!(all.contains(&difference) && !plain.contains(&difference), "{difference}");
     }
+}
+
+#[test]
+fn ipv6_between_other_interfaces_stays_unforwarded_where_it_was_turned_on_for_all() {
+    let closing = "iifname != @zone_interfaces oifname != @zone_interfaces meta nfproto ipv6 drop";
+    let model = model(ZONES);
+    let printed = |features| ruleset(&model, features).print().text;
+    assert!(!printed(Features::default()).contains(closing));
+    let closed = printed(Features { ipv6_everywhere: true, ..Features::default() });
+    let place = |text: &str| closed.find(text).unwrap_or_else(|| panic!("no {text:?} in\n{closed}"));
+    assert!(place(closing) < place("iifname != @zone_interfaces oifname != @zone_interfaces accept"));
 }

@@ -80,6 +80,12 @@ impl Numbers {
         name.and_then(|name| self.zones.get(name)).copied().unwrap_or_default()
     }
 
+    /// The name behind a zone's number.
+    #[must_use]
+    pub fn zone_name(&self, id: ZoneId) -> Option<&ZoneName> {
+        self.zones.iter().find(|(_, known)| **known == id).map(|(name, _)| name)
+    }
+
     /// The name behind a rule number, also of a rule that is gone.
     #[must_use]
     pub fn rule_name(&self, id: RuleId) -> Option<&RuleName> {

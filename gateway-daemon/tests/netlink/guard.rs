@@ -4,7 +4,7 @@ use gateway_daemon::model::{
     Action, AddressMatch, AddressSet, DatapathMode, Firewall, FirewallRule, Model, Nat, PortRange, ProtocolMatch, Rate, RuleName, SetIndex,
     SourceValidation, Timeouts, Zone, ZoneName,
 };
-use gateway_daemon::nftables::{Counted, NftError, guard};
+use gateway_daemon::nftables::{Counted, guard};
 use gateway_daemon::sysctl::{self, Saved};
 
 use crate::namespace::{Peer, name, run, sh, two_hosts};

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::counters::Counters;
 use crate::lane::Datapath;
 use crate::outcome::{Endpoint, Forwarded, Outcome};
-use crate::policy::{Policy, Ports, Translate};
+use crate::network::is_own;
+use crate::policy::{Forward, Policy, Ports, Translate};
 use crate::talk::{Side, Talk, Word};
 use crate::traffic::Transport;
 
@@ -92,6 +93,25 @@ pub fn maps_by_endpoint(datapath: Datapath) -> bool {
     match datapath {
         Datapath::Tc | Datapath::Xdp => true,
     }
+}
+
+/// Whether a stranger's packet to an external endpoint means the same in all lanes: **its port is a random one**, and must not be what a
+/// port forward listens to in one lane, or what a rule's `ports` match, only because of that. `peers`: the endpoint in each lane.
+pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)]) -> bool {
+    let forwarded = |forward: &Forward| {
+        let listens = |(address, port): &(IpAddr, u16)| {
+            let here = forward.address.is_none_or(|own| own.parse() == Ok(*address));
+            here && (forward.ports.0..=forward.ports.1).contains(port)
+        };
+        peers.iter().any(listens)
+    };
+    let by_ports = policy.rules.iter().map(|named| &named.rule.matching).chain(policy.source_nat.iter().map(|named| &named.rule.matching));
+    let (_, ports): (Vec<_>, Vec<u16>) = peers.iter().copied().unzip();
+    transport == Transport::Echo
+        || ports.windows(2).all(|pair| pair[0] == pair[1])
+        || (!policy.forwards.iter().any(|named| forwarded(&named.rule))
+            // To the gateway's own address the rules are not asked.
+            && (is_own(peers[0].0) || by_ports.into_iter().all(|matching| matching.ports.is_empty())))
 }
 
 /// Words that are not said because the lanes would rightly differ.

@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::network::LEGS;
 use crate::policy::{Action, Forward, Matching, Named, Policy, Ports, Protocol, Rule, SourceNat, Translate, Validation, Zone};
 use crate::run::Case;
-use crate::traffic::{DestinationPort, First, Open, SENDERS, SourcePort, Step, TARGETS, Transport};
+use crate::traffic::{DestinationPort, First, Open, SENDERS, SourcePort, Step, TARGETS, Transport, can_talk, sender, target};
 
 /// What rules and sets name.
 const ADDRESSES: [&str; 18] = [
@@ -110,6 +110,19 @@ fn matching() -> impl Strategy<Value = Matching> {
     })
 }
 
+/// Wider than a firewall rule's: what matches next to nothing translates nothing.
+fn nat_matching() -> impl Strategy<Value = Matching> {
+    let from = prop_oneof![3 => Just(Some(Zone::Lan)), 2 => Just(None), 1 => zone().prop_map(Some)];
+    (matching(), from, any::<[bool; 3]>()).prop_map(|(matching, from, [source, destination, protocol])| Matching {
+        from,
+        source: if source { matching.source } else { Vec::new() },
+        destination: if destination { Vec::new() } else { matching.destination },
+        protocol: matching.protocol.filter(|_| protocol),
+        ports: if protocol { matching.ports } else { Vec::new() },
+        ..matching
+    })
+}
+
 fn rule() -> impl Strategy<Value = Rule> {
     let action = prop_oneof![4 => Just(Action::Accept), 3 => Just(Action::Drop), 2 => Just(Action::Reject)];
     let icmp_type = prop_oneof![3 => Just(None), 1 => Just(Some(8)), 1 => Just(Some(128)), 1 => Just(Some(13))];
@@ -124,11 +137,11 @@ fn rule() -> impl Strategy<Value = Rule> {
 fn source_nat() -> impl Strategy<Value = SourceNat> {
     const LINK: &[&str] = &["203.0.113.64-203.0.113.67"];
     const ROUTED: &[&str] = &["198.18.7.1", "198.18.7.4-198.18.7.6"];
-    const ONE: &[&str] = &["203.0.113.66"];
+    const ONE: &[&str] = &["203.0.113.68"];
     let pool = (select(vec![LINK, ROUTED, ONE]), option::of(Just((2048, 4095)))).prop_map(|(addresses, ports)| Translate::Pool { addresses, ports });
     let translate = prop_oneof![1 => Just(Translate::None), 4 => Just(Translate::Masquerade), 3 => pool];
     let to = prop_oneof![5 => Just(Some(Zone::Wan)), 1 => Just(Some(Zone::Dmz)), 1 => Just(Some(Zone::Lan)), 1 => Just(None)];
-    (matching(), to, translate, prop::bool::weighted(0.25), prop::bool::weighted(0.3)).prop_map(
+    (nat_matching(), to, translate, prop::bool::weighted(0.25), prop::bool::weighted(0.3)).prop_map(
         |(matching, to, translate, mapping_per_flow, open_filtering)| SourceNat {
             matching: Matching { to, ..matching },
             translate,
@@ -145,7 +158,7 @@ fn forward() -> impl Strategy<Value = Forward> {
         3 => Just(None),
         2 => Just(Some("203.0.113.1")),
         1 => Just(Some("203.0.113.2")),
-        1 => Just(Some("203.0.113.64")),
+        1 => Just(Some("203.0.113.68")),
         1 => Just(Some("10.1.0.1")),
         1 => Just(Some("192.0.2.77")),
     ];
@@ -190,11 +203,23 @@ fn transport() -> impl Strategy<Value = Transport> {
     prop_oneof![3 => Just(Transport::Tcp), 3 => Just(Transport::Udp), 1 => Just(Transport::Echo)]
 }
 
+/// Senders and targets that can talk.
+fn pairs(wanted: impl Fn(u8, u8) -> bool) -> Vec<(u8, u8)> {
+    let all = (0..SENDERS.0).flat_map(|from| (0..TARGETS).map(move |to| (from, to)));
+    all.filter(|(from, to)| can_talk(*from, *to) && wanted(*from, *to)).collect()
+}
+
 fn open(source_port: impl Strategy<Value = SourcePort>) -> impl Strategy<Value = Step> {
-    let from = prop_oneof![6 => 0..SENDERS.1, 1 => SENDERS.1..SENDERS.0];
     let port = prop_oneof![8 => select(&PORTS[..]).prop_map(DestinationPort::Port), 1 => Just(DestinationPort::Unmapped)];
     let ttl = prop_oneof![12 => Just(64), 1 => Just(1), 1 => Just(2), 1 => Just(255)];
-    (from, 0..TARGETS, transport(), source_port, port, ttl).prop_map(|(from, to, transport, source_port, port, ttl)| {
+    let ends = prop_oneof![
+        // Anybody to anybody, liars to anybody, from the inside to the outside, and from there to where forwards listen.
+        5 => select(pairs(|from, _| from < SENDERS.1)),
+        1 => select(pairs(|from, _| from >= SENDERS.1)),
+        4 => select(pairs(|from, to| from < SENDERS.1 && sender(from).leg == 0 && to < SENDERS.1 && sender(to).leg == 1)),
+        3 => select(pairs(|from, to| from < SENDERS.1 && sender(from).leg < 2 && ["203.0.113.1", "203.0.113.2", "203.0.113.68"].contains(&target(to)))),
+    ];
+    (ends, transport(), source_port, port, ttl).prop_map(|((from, to), transport, source_port, port, ttl)| {
         Step::Open(Open { from, to, transport, source_port, port, ttl, first: First::Proper })
     })
 }
@@ -204,7 +229,8 @@ fn improper() -> impl Strategy<Value = Step> {
     use gateway_tests::frames::flag::{ACK, FIN, PSH, RST, SYN};
     let flags = select(vec![ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, SYN | ACK]);
     let transport = prop_oneof![3 => Just(Transport::Tcp), 1 => Just(Transport::Echo)];
-    (0..SENDERS.1, 0..TARGETS, transport, 16u8..24, select(&PORTS[..]), flags).prop_map(|(from, to, transport, slot, port, flags)| {
+    let ends = select(pairs(|from, _| from < SENDERS.1));
+    (ends, transport, 16u8..24, select(&PORTS[..]), flags).prop_map(|((from, to), transport, slot, port, flags)| {
         let (source_port, port) = (SourcePort::User(slot), DestinationPort::Port(port));
         Step::Open(Open { from, to, transport, source_port, port, ttl: 64, first: First::Improper(flags) })
     })

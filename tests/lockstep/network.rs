@@ -52,6 +52,7 @@ pub const LEGS: [Leg; 4] = [
             "203.0.113.65",
             "203.0.113.66",
             "203.0.113.67",
+            "203.0.113.68",
             "2001:db8:3::20",
             "2001:db8:3::fe",
         ],
@@ -59,6 +60,9 @@ pub const LEGS: [Leg; 4] = [
     Leg { name: "dmz0", wire: "dmz1", addresses: &["10.2.0.1/24", "fd00:2::1/64"], neighbours: &["10.2.0.10", "10.2.0.11", "fd00:2::10"] },
     Leg { name: "opt0", wire: "opt1", addresses: &["10.3.0.1/24", "fd00:3::1/64"], neighbours: &["10.3.0.10", "fd00:3::10"] },
 ];
+
+/// The addresses of the pool that is on the link.
+const POOL: [&str; 4] = ["203.0.113.64", "203.0.113.65", "203.0.113.66", "203.0.113.67"];
 
 /// Routes beyond the links: prefix, next hop.
 const ROUTES: [(&str, &str); 4] = [
@@ -100,11 +104,12 @@ pub const HOSTS: [Host; 16] = [
 ];
 
 /// Who is sent to besides: the gateway's own addresses, a pool's, and nobody's.
-pub const OTHERS: [&str; 9] = [
+pub const OTHERS: [&str; 10] = [
     "203.0.113.1",
     "203.0.113.2",
     "10.1.0.1",
     "203.0.113.64",
+    "203.0.113.68",
     "198.18.7.1",
     "100.64.1.1",
     "192.0.2.77",
@@ -168,7 +173,9 @@ impl Network {
                 writeln!(legs, "address add {own} dev {name}{}", if own.contains(':') { " nodad" } else { "" })?;
             }
             for neighbour in *neighbours {
-                let mac = station_mac(address(neighbour)).map(|byte| format!("{byte:02x}")).join(":");
+                // The addresses of a pool are alike: which of them a lane picks must not show.
+                let station = if POOL.contains(neighbour) { POOL[0] } else { neighbour };
+                let mac = station_mac(address(station)).map(|byte| format!("{byte:02x}")).join(":");
                 writeln!(legs, "neigh add {neighbour} lladdr {mac} dev {name} nud permanent")?;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::network::{LEGS, LegIndex};
+use crate::network::LEGS;
 
 /// A zone's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +171,6 @@ impl Policy {
             default: Action::Accept,
             rules: Vec::new(),
         }
-    }
-
-    /// The zone of a leg.
-    pub fn zone(&self, leg: LegIndex) -> Option<Zone> {
-        self.zones[leg]
     }
 
     /// As text, for a mode; rule names begin with `prefix`, so that they are new to a daemon that has seen other policies.

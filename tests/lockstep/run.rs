@@ -30,6 +30,18 @@ pub struct Case {
     pub after: Vec<Step>,
 }
 
+/// As it can be written into [`crate::cases`].
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "policy: {:?}", self.policy)?;
+        for (name, steps) in [("steps", &self.steps), ("after", &self.after)] {
+            writeln!(f, "{name}:")?;
+            steps.iter().try_for_each(|step| writeln!(f, "    {step:?},"))?;
+        }
+        writeln!(f, "change: {:?}", self.change)
+    }
+}
+
 /// What a run has seen, for showing that it has seen something.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
@@ -206,6 +218,9 @@ impl<'a> Lanes<'a> {
         let transport = other.transport;
         let first = if transport == Transport::Echo { First::Improper(0) } else { First::Proper };
         let peers: Vec<Path> = other.ends.iter().filter_map(|ends| ends.far.map(|(_, path)| path)).collect();
+        if !differences::may_stray(&run.policy, transport, &peers.iter().map(|peer| (peer.source, peer.source_port)).collect::<Vec<_>>()) {
+            return None;
+        }
         let ends = self.ends(|lane| {
             let peer = peers[lane];
             let (source_port, destination_port) = if transport == Transport::Echo { (0, peer.source_port) } else { (source_port, peer.source_port) };

@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use crate::lane::Datapath;
 use crate::outcome::{Endpoint, Forwarded, Outcome};
 use crate::network::is_own;
-use crate::policy::{Forward, Policy, Ports, Translate};
+use crate::policy::{Forward, Named, Policy, Ports, SourceNat, Translate, Zone};
 use crate::talk::{Side, Talk, Word};
 use crate::traffic::Transport;
 
@@ -65,7 +65,7 @@ fn pools(policy: &Policy, address: Ipv4Addr) -> Vec<(u8, Option<Ports>)> {
         Some((first, last)) => (parse(first)..=parse(last)).contains(&address),
         None => parse(range) == address,
     };
-    let of = |named: &crate::policy::Named<crate::policy::SourceNat>| match &named.rule.translate {
+    let of = |named: &Named<SourceNat>| match &named.rule.translate {
         Translate::Pool { addresses, ports } if addresses.iter().any(|range| contains(range)) => Some((named.number, *ports)),
         _ => None,
     };
@@ -107,6 +107,12 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
     };
     let by_ports = policy.rules.iter().map(|named| &named.rule.matching).chain(policy.source_nat.iter().map(|named| &named.rule.matching));
     let (_, ports): (Vec<_>, Vec<u16>) = peers.iter().copied().unzip();
+    // Nor may another pick from the same pool become the stranger's own source.
+    let pooled = |(address, _): &(IpAddr, u16)| matches!(address, IpAddr::V4(v4) if !pools(policy, *v4).is_empty());
+    let from_outside = |named: &Named<SourceNat>| !matches!(named.rule.matching.from, Some(Zone::Lan | Zone::Dmz | Zone::Opt));
+    if peers.iter().any(pooled) && policy.source_nat.iter().any(from_outside) {
+        return false;
+    }
     transport == Transport::Echo
         || ports.windows(2).all(|pair| pair[0] == pair[1])
         || (!policy.forwards.iter().any(|named| forwarded(&named.rule))

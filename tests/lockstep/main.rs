@@ -33,7 +33,7 @@ const CASES: u32 = 200;
 /// Cases of a run with `GATEWAY_TEST_FULL`.
 const FULL_CASES: u32 = 5000;
 /// Packets of a case, about: some steps make none, some two.
-const STEPS: usize = 220;
+const STEPS: usize = 260;
 /// Cases between two starts of the daemons: their numbers of rules, and the ports of ours, are used up some time.
 const CASES_PER_START: u32 = 100;
 /// The seed that is the same in every run.

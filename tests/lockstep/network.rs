@@ -104,11 +104,10 @@ pub const HOSTS: [Host; 16] = [
 ];
 
 /// Who is sent to besides: the gateway's own addresses, a pool's, and nobody's.
-pub const OTHERS: [&str; 10] = [
+pub const OTHERS: [&str; 9] = [
     "203.0.113.1",
     "203.0.113.2",
     "10.1.0.1",
-    "203.0.113.64",
     "203.0.113.68",
     "198.18.7.1",
     "100.64.1.1",

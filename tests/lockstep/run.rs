@@ -10,7 +10,7 @@ use crate::change::Change;
 use crate::counters::Counters;
 use crate::differences;
 use crate::lane::{Datapath, Lane};
-use crate::network::gateway_mac;
+use crate::network::{LegIndex, gateway_mac};
 use crate::outcome::{Endpoint, Outcome, Sent};
 use crate::payload;
 use crate::policy::Policy;
@@ -292,6 +292,9 @@ impl<'a> Lanes<'a> {
             Outcome::Answered => {}
             Outcome::Forwarded(forwarded) => {
                 seen.forwarded += 1;
+                let (from, _) = spoken.path(0, side).ok_or_else(|| anyhow!("nobody spoke"))?;
+                let zoned = |leg: LegIndex| run.policy.zones[leg].is_some();
+                ensure!(zoned(from) && zoned(forwarded.leg), "an interface in no zone carries nothing");
                 let changed = |endpoint: &Endpoint| u64::from(matches!(endpoint, Endpoint::Changed(..)));
                 seen.source_nat += changed(&forwarded.source);
                 seen.destination_nat += changed(&forwarded.destination);

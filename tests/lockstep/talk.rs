@@ -122,7 +122,8 @@ impl Talk {
     pub fn frame(&self, path: &Path, side: Side, word: Word, payload: &[u8]) -> Vec<u8> {
         match (self.transport, self.first) {
             (Transport::Udp, _) => path.udp(payload),
-            (Transport::Echo, First::Proper) if side == Side::Near => path.echo_request(payload),
+            // What begins with a reply would go on with a request.
+            (Transport::Echo, first) if (first == First::Proper) == (side == Side::Near) => path.echo_request(payload),
             (Transport::Echo, _) => path.echo_reply(payload),
             (Transport::Tcp, First::Improper(flags)) => self.segment(path, side, flags, payload),
             (Transport::Tcp, First::Proper) => {

@@ -102,7 +102,7 @@ const SPOOFERS: [Host; 10] = [
     Host { leg: 1, address: "100.64.9.9", via: None },
     Host { leg: 1, address: "10.1.0.10", via: None },
     Host { leg: 2, address: "192.0.2.10", via: None },
-    Host { leg: 1, address: "203.0.113.64", via: None },
+    Host { leg: 1, address: "203.0.113.68", via: None },
     Host { leg: 0, address: "fd00:2::10", via: None },
     Host { leg: 1, address: "2001:db8:dead::9", via: None },
     Host { leg: 0, address: "fd00:1::1", via: None },

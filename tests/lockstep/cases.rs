@@ -36,10 +36,12 @@ pub fn rule(number: u8, from: Zone, to: Zone, protocol: Option<Protocol>, action
 
 /// Three conversations of each transport from lan to wan, under the one rule that allows them, and without it.
 pub fn taken_away() -> Case {
+    let mut allowed = rule(0, Zone::Lan, Zone::Wan, None, Action::Accept);
+    allowed.rule.matching.destination = vec!["192.0.2.0/24"];
     let policy = Policy {
         source_nat: vec![masquerade()],
         default: Action::Drop,
-        rules: vec![rule(0, Zone::Lan, Zone::Wan, None, Action::Accept)],
+        rules: vec![allowed],
         ..Policy::open()
     };
     let opens = [open(0, 4, Transport::Tcp, 443), open(0, 4, Transport::Udp, 53), open(0, 4, Transport::Echo, 0)];

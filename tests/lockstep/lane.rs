@@ -16,6 +16,7 @@ use gateway_tests::{Gateway, Namespace};
 use pnet::datalink::{Channel, Config, DataLinkReceiver, DataLinkSender, channel, interfaces};
 use serde_json::{Value, json};
 
+use crate::answers::{self, About, Answer};
 use crate::counters::Counters;
 use crate::network::{LEGS, LegIndex, Network, gateway_mac, gateway_v4};
 use crate::payload;
@@ -76,6 +77,7 @@ pub struct Lane<'a> {
     gateway: Gateway<'a>,
     wires: Vec<Wire>,
     marker: u32,
+    answers: Vec<(About, Answer)>,
 }
 
 impl<'a> Lane<'a> {
@@ -88,7 +90,7 @@ impl<'a> Lane<'a> {
             }
         }
         let wires = LEGS.iter().map(|leg| Wire::open(&network.stations, leg.wire)).collect::<Result<_>>()?;
-        Ok(Self { datapath, gateway, wires, marker: 0 })
+        Ok(Self { datapath, gateway, wires, marker: 0, answers: Vec::new() })
     }
 
     /// Gives the gateway another policy; the answer tells when it is in force.
@@ -128,6 +130,12 @@ impl<'a> Lane<'a> {
         self.settle(0, u32::MAX, &mut sights)
     }
 
+    /// What the gateway has told senders by itself since this was asked last. Our datapath's answers come from the daemon, in its time.
+    pub fn answers(&mut self) -> Result<Vec<(About, Answer)>> {
+        self.silence()?;
+        Ok(std::mem::take(&mut self.answers))
+    }
+
     fn settle(&mut self, first: LegIndex, id: u32, sights: &mut Vec<Sight>) -> Result<()> {
         self.mark(&[first], id, sights)?;
         let others: Vec<LegIndex> = (0..LEGS.len()).filter(|leg| *leg != first).collect();
@@ -157,10 +165,9 @@ impl<'a> Lane<'a> {
             while let Ok(frame) = wire.receiver.next() {
                 if let Some(seen) = answered_marker(frame) {
                     answered += usize::from(Some(seen) == marker);
-                } else if let Some(seen) = payload::number(frame) {
-                    if payload::is_refusal(frame) {
-                        continue;
-                    }
+                } else if let Some(answer) = answers::read(frame) {
+                    self.answers.push(answer);
+                } else if let Some(seen) = payload::number(frame).filter(|_| !payload::is_refusal(frame)) {
                     if seen != id {
                         bail!("{:?}: packet {seen} was seen on {} long after it was sent: {}", self.datapath, LEGS[leg].wire, hex(frame));
                     }

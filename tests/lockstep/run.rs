@@ -1,11 +1,13 @@
 //! One case in all lanes: a policy, traffic, another policy, more traffic.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gateway_tests::frames::{Path, address};
 
+use crate::answers::{About, Answers};
 use crate::change::Change;
 use crate::counters::Counters;
 use crate::differences;
@@ -16,6 +18,9 @@ use crate::payload;
 use crate::policy::Policy;
 use crate::talk::{Ends, Side, Talk, Word};
 use crate::traffic::{DestinationPort, First, Open, Step, Transport, can_talk, others_on, sender, target};
+
+/// How long the daemon may take to answer what was refused.
+const ANSWERED: Duration = Duration::from_secs(3);
 
 /// A policy with traffic, and a change of it with traffic thereafter.
 #[derive(Clone, Debug)]
@@ -59,6 +64,8 @@ pub struct Seen {
     pub restored: u64,
     /// Of conversations that were open when the policy changed: packets that were dropped then.
     pub cut: u64,
+    /// Conversations whose senders were told that they are refused.
+    pub answered: u64,
 }
 
 impl std::ops::AddAssign for Seen {
@@ -70,6 +77,7 @@ impl std::ops::AddAssign for Seen {
         self.destination_nat += other.destination_nat;
         self.restored += other.restored;
         self.cut += other.cut;
+        self.answered += other.answered;
     }
 }
 
@@ -99,7 +107,7 @@ impl<'a> Lanes<'a> {
     /// Runs a case with a policy of its own in each lane: what is compared is as if all had the case's.
     pub fn run_apart(&mut self, case: &Case, policies: &[Policy]) -> Result<Seen> {
         self.serial += 1;
-        let mut run = Run { talks: Vec::new(), phase: 0, policy: case.policy.clone(), seen: Seen::default(), log: Vec::new() };
+        let mut run = Run { talks: Vec::new(), phase: 0, policy: case.policy.clone(), seen: Seen::default(), log: Vec::new(), numbers: HashMap::new() };
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {
             let steps: Vec<&str> = run.log.iter().rev().take(12).rev().map(String::as_str).collect();
@@ -146,7 +154,9 @@ impl<'a> Lanes<'a> {
             let first = &self.lanes[0];
             ensure!(counters == &counted[0], "counters differ:\n{:?} {:#?}\n{:?} {counters:#?}", first.datapath, counted[0], lane.datapath);
         }
-        self.shared_mappings(run)
+        self.shared_mappings(run)?;
+        // The daemons have had their turn meanwhile.
+        self.same_answers(run)
     }
 
     fn step(&mut self, run: &mut Run, step: &Step) -> Result<()> {
@@ -252,6 +262,7 @@ impl<'a> Lanes<'a> {
             return Ok(());
         }
         self.packets += 1;
+        run.numbers.insert(self.packets, talk);
         let payload = payload::numbered(self.packets);
         let mut outcomes = Vec::new();
         for (index, lane) in self.lanes.iter_mut().enumerate() {
@@ -301,7 +312,7 @@ impl<'a> Lanes<'a> {
                 let back = forwarded.source == Endpoint::Restored && forwarded.destination == Endpoint::Restored;
                 seen.restored += u64::from(back);
                 // Under the policy that a conversation began with, an answer that passes goes back to who asked.
-                ensure!(side == Side::Near || carried || back, "a reply has gone astray");
+                ensure!(side == Side::Near || carried || back || !spoken.is_honest(), "a reply has gone astray");
             }
         }
         if outcomes[0].forwarded().is_none() {
@@ -318,6 +329,30 @@ impl<'a> Lanes<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The same senders hear the same, soon.
+    fn same_answers(&mut self, run: &mut Run) -> Result<()> {
+        let mut heard = vec![Answers::new(); self.lanes.len()];
+        let begun = Instant::now();
+        loop {
+            for (index, lane) in self.lanes.iter_mut().enumerate() {
+                for (about, answer) in lane.answers()? {
+                    // A case before this one may have been answered late in all lanes.
+                    heard[index].extend(run.answered(index, about).map(|talk| (talk, answer)));
+                }
+            }
+            let Some(other) = (1..heard.len()).find(|lane| heard[*lane] != heard[0]) else {
+                run.seen.answered += heard[0].len() as u64;
+                return Ok(());
+            };
+            if begun.elapsed() > ANSWERED {
+                let only = |a: usize, b: usize| heard[a].difference(&heard[b]).copied().collect::<Vec<_>>();
+                let lanes = [self.lanes[0].datapath, self.lanes[other].datapath];
+                bail!("answers differ: only {:?} {:?}, only {:?} {:?}", lanes[0], only(0, other), lanes[1], only(other, 0));
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Lanes that map by endpoint let the same conversations share an external endpoint.
@@ -348,6 +383,8 @@ struct Run {
     policy: Policy,
     seen: Seen,
     log: Vec<String>,
+    /// The conversation of each payload.
+    numbers: HashMap<u32, usize>,
 }
 
 impl Run {
@@ -355,6 +392,18 @@ impl Run {
     fn pick(&self, of: u8) -> Option<usize> {
         let open: Vec<usize> = (0..self.talks.len()).filter(|talk| self.talks[*talk].is_open()).collect();
         open.get(usize::from(of) % open.len().max(1)).copied()
+    }
+
+    /// The conversation that was answered in a lane.
+    fn answered(&self, lane: usize, about: About) -> Option<usize> {
+        let ends = |path: Path| (path.source, path.source_port, path.destination, path.destination_port);
+        match about {
+            About::Packet(number) => self.numbers.get(&number).copied(),
+            About::Path(path) => self.talks.iter().position(|talk| {
+                let mut sent = [Side::Near, Side::Far].into_iter().filter_map(|side| talk.path(lane, side));
+                talk.transport == Transport::Tcp && sent.any(|(_, sent)| ends(sent) == ends(path.back()))
+            }),
+        }
     }
 
     /// The conversation between these ends.

@@ -2,7 +2,7 @@
 
 use gateway_tests::frames::{Path, flag, repair};
 
-use crate::network::LegIndex;
+use crate::network::{HOSTS, LegIndex};
 use crate::traffic::{First, Transport};
 
 /// A side of a conversation.
@@ -77,6 +77,11 @@ impl Talk {
         Self { transport, leg, first, ends, phase, tcp }
     }
 
+    /// Whether the near side is where its address is.
+    pub fn is_honest(&self) -> bool {
+        HOSTS.iter().any(|host| host.leg == self.leg && host.ip() == self.ends[0].near.source)
+    }
+
     /// The first packet has arrived everywhere.
     pub fn is_open(&self) -> bool {
         self.ends.iter().all(|ends| ends.far.is_some())
@@ -111,11 +116,6 @@ impl Talk {
     /// Whether a first packet would open a connection that has ended.
     pub fn is_over(&self) -> bool {
         self.tcp.finished == [true; 2] || self.tcp.reset.is_some()
-    }
-
-    /// Who has reset the connection.
-    pub fn reset_by(&self) -> Option<Side> {
-        self.tcp.reset
     }
 
     /// The frame of a word, over a path that [`Talk::path`] gave.

@@ -146,9 +146,19 @@ impl Saved {
     /// Gives every value back, last changed first. A key that is gone is skipped, and so is one that somebody else has changed since.
     /// What cannot be written is reported and stays remembered.
     pub fn restore(&mut self) -> Vec<SysctlError> {
+        self.restore_where(|_| true)
+    }
+
+    /// Gives back the values of interfaces that are none of `kept`: one that has left its zone is no router's interface any more.
+    pub fn restore_others(&mut self, kept: &[&InterfaceName]) -> Vec<SysctlError> {
+        self.restore_where(|key| interface_of(key).is_some_and(|name| kept.iter().all(|kept| kept.0 != name)))
+    }
+
+    fn restore_where(&mut self, left: impl Fn(&Path) -> bool) -> Vec<SysctlError> {
+        let (entries, kept) = std::mem::take(&mut self.entries).into_iter().partition::<Vec<_>, _>(|entry| left(&entry.key));
         let mut errors = Vec::new();
         let mut failed = Vec::new();
-        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
+        for entry in entries.into_iter().rev() {
             let result = match read(&entry.key) {
                 Ok(Some(now)) if same(&now, &entry.ours) => write(&entry.key, &entry.before).map(|_| ()),
                 Ok(_) => Ok(()),
@@ -160,9 +170,16 @@ impl Saved {
             }
         }
         failed.reverse();
-        self.entries = failed;
+        self.entries = kept;
+        self.entries.append(&mut failed);
         errors
     }
+}
+
+/// The interface of a key such as `ipv4/conf/eth0/forwarding`.
+fn interface_of(key: &Path) -> Option<&str> {
+    let mut parts = key.iter().skip(1);
+    if parts.next()? != "conf" { None } else { parts.next()?.to_str() }
 }
 
 fn conf(family: &str, interface: &InterfaceName, key: &str) -> PathBuf {
@@ -273,6 +290,13 @@ mod tests {
 
     fn kept(key: &str) -> Saved {
         Saved { entries: vec![Entry { key: key.into(), before: "0".into(), ours: "1".into() }] }
+    }
+
+    #[test]
+    fn a_key_tells_its_interface() {
+        let dotted = conf("ipv6", &InterfaceName("lan.7".into()), "forwarding");
+        assert_eq!(interface_of(&dotted), Some("lan.7"));
+        assert_eq!(interface_of(Path::new("ipv4/ip_local_port_range")), None);
     }
 
     #[test]

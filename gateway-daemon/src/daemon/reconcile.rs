@@ -96,6 +96,10 @@ impl Gateway {
         }
         let links: Vec<(IfIndex, InterfaceName)> = self.guarded_links().map(|link| (link.index, link.name.clone())).collect();
         self.forwarding.retain(|index| links.iter().any(|(known, _)| known == index));
+        // Neither guarded nor filtered, it must not forward either.
+        let names: Vec<&InterfaceName> = links.iter().map(|(_, name)| name).collect();
+        let errors = self.record.changes.sysctls.restore_others(&names);
+        self.problems.extend(errors.iter().map(|error| error::chain(error)));
         for (index, name) in links {
             if self.forwarding.contains(&index) {
                 continue;

@@ -176,10 +176,11 @@ impl Saved {
     }
 }
 
-/// The interface of a key such as `ipv4/conf/eth0/forwarding`.
+/// The interface of a key such as `ipv4/conf/eth0/forwarding`; `all` and `default` are none.
 fn interface_of(key: &Path) -> Option<&str> {
     let mut parts = key.iter().skip(1);
-    if parts.next()? != "conf" { None } else { parts.next()?.to_str() }
+    let name = if parts.next()? == "conf" { parts.next()?.to_str()? } else { return None };
+    (name != "all" && name != "default").then_some(name)
 }
 
 fn conf(family: &str, interface: &InterfaceName, key: &str) -> PathBuf {
@@ -297,6 +298,7 @@ mod tests {
         let dotted = conf("ipv6", &InterfaceName("lan.7".into()), "forwarding");
         assert_eq!(interface_of(&dotted), Some("lan.7"));
         assert_eq!(interface_of(Path::new("ipv4/ip_local_port_range")), None);
+        assert_eq!(interface_of(Path::new(IPV6_EVERYWHERE)), None);
     }
 
     #[test]

@@ -38,12 +38,7 @@ pub fn rule(number: u8, from: Zone, to: Zone, protocol: Option<Protocol>, action
 pub fn taken_away() -> Case {
     let mut allowed = rule(0, Zone::Lan, Zone::Wan, None, Action::Accept);
     allowed.rule.matching.destination = vec!["192.0.2.0/24"];
-    let policy = Policy {
-        source_nat: vec![masquerade()],
-        default: Action::Drop,
-        rules: vec![allowed],
-        ..Policy::open()
-    };
+    let policy = Policy { source_nat: vec![masquerade()], default: Action::Drop, rules: vec![allowed], ..Policy::open() };
     let opens = [open(0, 4, Transport::Tcp, 443), open(0, 4, Transport::Udp, 53), open(0, 4, Transport::Echo, 0)];
     let talk = (0..3).flat_map(|of| [Step::Reply(of), Step::More(of), Step::Reply(of), Step::More(of)]);
     let steps = opens.into_iter().chain(talk.clone()).collect();

@@ -22,14 +22,18 @@ impl Counters {
         let rules = list("rules").into_iter().chain(list("accepted"));
         Self {
             rules: rules.map(|entry| (text(&entry, "rule"), packets(&entry))).collect(),
-            reasons: list("reasons").iter().map(|entry| (format!("{} {}", text(entry, "kind"), text(entry, "reason")), packets(entry))).collect(),
+            reasons: list("reasons")
+                .iter()
+                .map(|entry| (format!("{} {}", text(entry, "kind"), text(entry, "reason")), packets(entry)))
+                .collect(),
         }
     }
 
     /// What was counted since `before`. Nothing that is zero.
     pub fn since(&self, before: &Self) -> Self {
         let difference = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
-            let grown = now.iter().map(|(name, packets)| (name.clone(), packets.saturating_sub(before.get(name).copied().unwrap_or_default())));
+            let grown =
+                now.iter().map(|(name, packets)| (name.clone(), packets.saturating_sub(before.get(name).copied().unwrap_or_default())));
             grown.filter(|(_, packets)| *packets > 0).collect()
         };
         Self { rules: difference(&self.rules, &before.rules), reasons: difference(&self.reasons, &before.reasons) }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::counters::Counters;
 use crate::lane::Datapath;
-use crate::outcome::{Endpoint, Forwarded, Outcome};
 use crate::network::is_own;
+use crate::outcome::{Endpoint, Forwarded, Outcome};
 use crate::policy::{Forward, Named, Policy, Ports, SourceNat, Translate, Zone};
 use crate::talk::{Side, Talk, Word};
 use crate::traffic::Transport;
@@ -47,7 +47,10 @@ pub fn common(policy: &Policy, transport: Transport, internal: u16, outcome: &Ou
         Endpoint::Changed(IpAddr::V4(address), port) => {
             let pools = pools(policy, *address);
             let ranges: Vec<Option<Ports>> = pools.iter().map(|(_, ports)| *ports).collect();
-            anyhow::ensure!(is_of_its_class(transport, internal, *port, &ranges), "{internal} was translated to {port}, which is of another class");
+            anyhow::ensure!(
+                is_of_its_class(transport, internal, *port, &ranges),
+                "{internal} was translated to {port}, which is of another class"
+            );
             if pools.is_empty() {
                 CommonSource::Address(IpAddr::V4(*address))
             } else {

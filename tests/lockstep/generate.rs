@@ -40,8 +40,12 @@ const RANGES: [Ports; 6] = [(22, 22), (53, 53), (80, 80), (80, 443), (8080, 8081
 /// A whole case with so many steps on average in its two parts together.
 pub fn case(steps: usize) -> impl Strategy<Value = Case> {
     let first = steps * 2 / 3;
-    (policy(), vec(step(), 0..first * 2), change(), vec(step(), 0..(steps - first) * 2))
-        .prop_map(|(policy, steps, change, after)| Case { policy, steps, change, after })
+    (policy(), vec(step(), 0..first * 2), change(), vec(step(), 0..(steps - first) * 2)).prop_map(|(policy, steps, change, after)| Case {
+        policy,
+        steps,
+        change,
+        after,
+    })
 }
 
 /// A policy that `gateway check` accepts.
@@ -52,7 +56,15 @@ fn policy() -> impl Strategy<Value = Policy> {
     );
     let default = prop_oneof![3 => Just(Action::Accept), 3 => Just(Action::Drop), 1 => Just(Action::Reject)];
     let sets = vec(vec(select(&ADDRESSES[..]), 1..4), 3);
-    (zones, [validation(), validation(), validation(), validation()], sets, vec(source_nat(), 0..4), vec(forward(), 0..5), default, vec(rule(), 0..9))
+    (
+        zones,
+        [validation(), validation(), validation(), validation()],
+        sets,
+        vec(source_nat(), 0..4),
+        vec(forward(), 0..5),
+        default,
+        vec(rule(), 0..9),
+    )
         .prop_map(|((dmz, opt), validation, sets, source_nat, forwards, default, rules)| {
             let mut policy = Policy {
                 zones: [Some(Zone::Lan), Some(Zone::Wan), dmz, opt],
@@ -103,11 +115,14 @@ fn ports() -> impl Strategy<Value = Vec<Ports>> {
 }
 
 fn matching() -> impl Strategy<Value = Matching> {
-    let protocol = prop_oneof![2 => Just(None), 2 => Just(Some(Protocol::Tcp)), 2 => Just(Some(Protocol::Udp)), 1 => Just(Some(Protocol::Icmp))];
-    (option::of(zone()), option::of(zone()), addresses(), addresses(), protocol, ports()).prop_map(|(from, to, source, destination, protocol, ports)| {
-        let ports = if matches!(protocol, Some(Protocol::Tcp | Protocol::Udp)) { ports } else { Vec::new() };
-        Matching { from, to, source, destination, protocol, ports }
-    })
+    let protocol =
+        prop_oneof![2 => Just(None), 2 => Just(Some(Protocol::Tcp)), 2 => Just(Some(Protocol::Udp)), 1 => Just(Some(Protocol::Icmp))];
+    (option::of(zone()), option::of(zone()), addresses(), addresses(), protocol, ports()).prop_map(
+        |(from, to, source, destination, protocol, ports)| {
+            let ports = if matches!(protocol, Some(Protocol::Tcp | Protocol::Udp)) { ports } else { Vec::new() };
+            Matching { from, to, source, destination, protocol, ports }
+        },
+    )
 }
 
 /// Wider than a firewall rule's: what matches next to nothing translates nothing.
@@ -138,7 +153,8 @@ fn source_nat() -> impl Strategy<Value = SourceNat> {
     const LINK: &[&str] = &["203.0.113.64-203.0.113.67"];
     const ROUTED: &[&str] = &["198.18.7.1", "198.18.7.4-198.18.7.6"];
     const ONE: &[&str] = &["203.0.113.68"];
-    let pool = (select(vec![LINK, ROUTED, ONE]), option::of(Just((2048, 4095)))).prop_map(|(addresses, ports)| Translate::Pool { addresses, ports });
+    let pool = (select(vec![LINK, ROUTED, ONE]), option::of(Just((2048, 4095))))
+        .prop_map(|(addresses, ports)| Translate::Pool { addresses, ports });
     let translate = prop_oneof![1 => Just(Translate::None), 4 => Just(Translate::Masquerade), 3 => pool];
     let to = prop_oneof![5 => Just(Some(Zone::Wan)), 1 => Just(Some(Zone::Dmz)), 1 => Just(Some(Zone::Lan)), 1 => Just(None)];
     (nat_matching(), to, translate, prop::bool::weighted(0.25), prop::bool::weighted(0.3)).prop_map(
@@ -164,8 +180,24 @@ fn forward() -> impl Strategy<Value = Forward> {
     ];
     let to = select(&["10.1.0.10", "10.1.0.11", "10.2.0.10", "10.2.0.11", "172.16.5.9", "192.0.2.11", "10.3.0.10"][..]);
     let source = prop_oneof![3 => Just(Vec::new()), 1 => vec(select(&ADDRESSES[..13]), 1..3)];
-    (from, protocol, address, select(&[(22, 22), (22, 80), (80, 443), (53, 8443), (3000, 9000), (8080, 8081)][..]), to, option::of(select(&PORTS[..])), source)
-        .prop_map(|(from, protocol, address, ports, to, to_port, source)| Forward { from, source, protocol, address, ports, to, to_port })
+    (
+        from,
+        protocol,
+        address,
+        select(&[(22, 22), (22, 80), (80, 443), (53, 8443), (3000, 9000), (8080, 8081)][..]),
+        to,
+        option::of(select(&PORTS[..])),
+        source,
+    )
+        .prop_map(|(from, protocol, address, ports, to, to_port, source)| Forward {
+            from,
+            source,
+            protocol,
+            address,
+            ports,
+            to,
+            to_port,
+        })
 }
 
 fn change() -> impl Strategy<Value = Change> {

@@ -86,7 +86,8 @@ fn generated_policies_and_traffic_are_in_step() {
         let seed = seed.unwrap_or(if round < rounds / 2 { SEED + u64::from(round) } else { chance + u64::from(round) });
         println!("lockstep: seed {seed}");
         let begun = Instant::now();
-        let seen = with_lanes(|lanes| generated(lanes, seed)).unwrap().unwrap_or_else(|error| panic!("GATEWAY_LOCKSTEP_SEED={seed}: {error}"));
+        let seen =
+            with_lanes(|lanes| generated(lanes, seed)).unwrap().unwrap_or_else(|error| panic!("GATEWAY_LOCKSTEP_SEED={seed}: {error}"));
         println!("lockstep: {seen:?} in {:.1} s", begun.elapsed().as_secs_f32());
         all += seen;
     }
@@ -99,7 +100,8 @@ fn generated_policies_and_traffic_are_in_step() {
 fn generated(lanes: &mut Lanes<'_>, seed: u64) -> Result<Seen, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases: CASES_PER_START, failure_persistence: None, max_shrink_iters: 600, max_shrink_time: 90_000, ..Config::default() };
+    let config =
+        Config { cases: CASES_PER_START, failure_persistence: None, max_shrink_iters: 600, max_shrink_time: 90_000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let state = RefCell::new((lanes, Seen::default(), None));
     let result = runner.run(&generate::case(STEPS), |case| {

@@ -92,10 +92,15 @@ impl Outcome {
                 Endpoint::Changed(seen.0, seen.1)
             }
         };
-        let source =
-            endpoint(source(&seen.path), source(sent_path), destination(near));
+        let source = endpoint(source(&seen.path), source(sent_path), destination(near));
         let destination = endpoint(destination(&seen.path), destination(sent_path), self::source(near));
-        Ok(Self::Forwarded(Box::new(Forwarded { leg: sight.leg, station: seen.path.destination_mac, source, destination, path: seen.path })))
+        Ok(Self::Forwarded(Box::new(Forwarded {
+            leg: sight.leg,
+            station: seen.path.destination_mac,
+            source,
+            destination,
+            path: seen.path,
+        })))
     }
 
     /// How it came out.

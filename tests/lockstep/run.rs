@@ -107,7 +107,14 @@ impl<'a> Lanes<'a> {
     /// Runs a case with a policy of its own in each lane: what is compared is as if all had the case's.
     pub fn run_apart(&mut self, case: &Case, policies: &[Policy]) -> Result<Seen> {
         self.serial += 1;
-        let mut run = Run { talks: Vec::new(), phase: 0, policy: case.policy.clone(), seen: Seen::default(), log: Vec::new(), numbers: HashMap::new() };
+        let mut run = Run {
+            talks: Vec::new(),
+            phase: 0,
+            policy: case.policy.clone(),
+            seen: Seen::default(),
+            log: Vec::new(),
+            numbers: HashMap::new(),
+        };
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {
             let steps: Vec<&str> = run.log.iter().rev().take(12).rev().map(String::as_str).collect();
@@ -148,8 +155,7 @@ impl<'a> Lanes<'a> {
             lane.silence()?;
         }
         let after: Vec<Counters> = self.lanes.iter().map(Lane::counters).collect::<Result<_>>()?;
-        let counted: Vec<Counters> =
-            after.iter().zip(&before).map(|(after, before)| differences::counted(&after.since(before))).collect();
+        let counted: Vec<Counters> = after.iter().zip(&before).map(|(after, before)| differences::counted(&after.since(before))).collect();
         for (lane, counters) in self.lanes.iter().zip(&counted).skip(1) {
             let first = &self.lanes[0];
             ensure!(counters == &counted[0], "counters differ:\n{:?} {:#?}\n{:?} {counters:#?}", first.datapath, counted[0], lane.datapath);
@@ -169,10 +175,12 @@ impl<'a> Lanes<'a> {
                 Some(talk) => talk,
                 None => return Ok(()),
             },
-            Step::Stray { of, from, source_port } => match run.pick(of).and_then(|of| self.stray(run, of, from, source_port.number(self.serial))) {
-                Some(new) => new,
-                None => return Ok(()),
-            },
+            Step::Stray { of, from, source_port } => {
+                match run.pick(of).and_then(|of| self.stray(run, of, from, source_port.number(self.serial))) {
+                    Some(new) => new,
+                    None => return Ok(()),
+                }
+            }
         };
         let side = |far: bool| if far { Side::Far } else { Side::Near };
         let (side, word) = match *step {
@@ -200,9 +208,9 @@ impl<'a> Lanes<'a> {
         let port = match (open.transport, open.port) {
             (Transport::Echo, _) => 0,
             (_, DestinationPort::Port(port)) => port,
-            (_, DestinationPort::Unmapped) => (20_011..)
-                .find(|port| !self.given.contains(&(to, *port)))
-                .ok_or_else(|| anyhow!("every port of {to} is given away"))?,
+            (_, DestinationPort::Unmapped) => {
+                (20_011..).find(|port| !self.given.contains(&(to, *port))).ok_or_else(|| anyhow!("every port of {to} is given away"))?
+            }
         };
         let mut near = Path {
             source_mac: from.mac(),
@@ -233,7 +241,8 @@ impl<'a> Lanes<'a> {
         }
         let ends = self.ends(|lane| {
             let peer = peers[lane];
-            let (source_port, destination_port) = if transport == Transport::Echo { (0, peer.source_port) } else { (source_port, peer.source_port) };
+            let (source_port, destination_port) =
+                if transport == Transport::Echo { (0, peer.source_port) } else { (source_port, peer.source_port) };
             Path {
                 source_mac: from.mac(),
                 destination_mac: gateway_mac(leg),
@@ -275,7 +284,8 @@ impl<'a> Lanes<'a> {
             outcomes.push((path, outcome));
         }
         let what = run.describe(talk, side, word, &outcomes[0].0);
-        let shown: Vec<String> = datapaths.iter().zip(&outcomes).map(|(datapath, (_, outcome))| format!("    {datapath:?}: {outcome}")).collect();
+        let shown: Vec<String> =
+            datapaths.iter().zip(&outcomes).map(|(datapath, (_, outcome))| format!("    {datapath:?}: {outcome}")).collect();
         run.log.push(format!("{what}\n{}", shown.join("\n")));
         let transport = run.talks[talk].transport;
         let mut common = Vec::new();
@@ -363,7 +373,9 @@ impl<'a> Lanes<'a> {
         let sharing = |lane: usize| -> Vec<usize> {
             let mut first = BTreeMap::new();
             let open = run.talks.iter().enumerate().filter_map(|(number, talk)| talk.ends[lane].far.map(|(_, path)| (number, talk, path)));
-            let translated = open.filter(|(_, talk, path)| (path.source, path.source_port) != (talk.ends[lane].near.source, talk.ends[lane].near.source_port));
+            let translated = open.filter(|(_, talk, path)| {
+                (path.source, path.source_port) != (talk.ends[lane].near.source, talk.ends[lane].near.source_port)
+            });
             translated
                 .map(|(number, talk, path)| *first.entry((path.source, path.source_port, talk.transport as u8)).or_insert(number))
                 .collect()

@@ -1,7 +1,8 @@
-//! Netlink, sysctls and the guard table against the running kernel, each test in network namespaces of its own.
+//! Netlink, sysctls the guard table and the nftables datapath against the running kernel, each test in network namespaces of its own.
 
 mod apply;
 mod guard;
 mod namespace;
+mod nftables;
 mod observe;
 mod sysctl;

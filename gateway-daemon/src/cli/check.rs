@@ -264,4 +264,14 @@ mod tests {
         std::fs::write(&file, "version = 7\n").unwrap();
         assert_eq!((code(false), code(true)), (ExitCode::from(1), ExitCode::from(1)));
     }
+
+    #[test]
+    fn nftables_mode_says_what_is_different() {
+        let nftables = SEED.replace("version = 1", "version = 1\ndatapath.mode = \"nftables\"");
+        let checked = policy::load("seed.toml", &nftables).unwrap();
+        let text = describe(&summary(&checked.model));
+        assert!(text.contains("2 sets, 0 routes\nnftables mode is different from the eBPF datapath:\n- endpoint-independent"), "{text}");
+        let json = serde_json::to_value(answer(&Ok(checked))).unwrap();
+        assert!(json["summary"]["differences"].as_array().is_some_and(|all| all.len() > 5), "{json}");
+    }
 }

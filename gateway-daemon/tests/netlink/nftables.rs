@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use gateway_daemon::model::{Model, PortRange, RuleName};
 use gateway_daemon::netlink::Observer;
-use gateway_daemon::nftables::mark::{AcceptedBy, Mark};
 use gateway_daemon::nftables::{self, Counted, Features, NftError, Ruleset};
+use gateway_daemon::nftables::{AcceptedBy, Mark};
 use gateway_daemon::plan::Numbers;
 use gateway_daemon::sysctl::{self, Saved};
 use gateway_ebpf::abi::DropReason;

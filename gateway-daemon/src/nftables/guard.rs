@@ -11,8 +11,9 @@ use ::nftables::types::{NfChainType, NfHook};
 use super::counted::Counted;
 use super::expression::{count, drop, equals, meta, named};
 use super::matching::{FROM, TO};
+use super::names::ZONE_INTERFACES;
 use super::ruleset::{Hook, Ruleset};
-use super::sets::{Sets, ZONE_INTERFACES};
+use super::sets::Sets;
 use super::{NftError, input};
 use crate::model::Model;
 

@@ -34,6 +34,7 @@ Examples:
   gateway flows --host 10.227.128.11      what that machine is talking to, and how it is translated
   gateway drops                           what was refused, why, and by which rule
   gateway reload                          put an edited policy file into effect
+  gateway render nftables policy.toml     the same policy as an nftables ruleset
   gateway status --json | jq .traffic     for scripts
 
 Live commands ask the running gateway through /run/gateway/<instance>/control.sock, as root.

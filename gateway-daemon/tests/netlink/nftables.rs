@@ -251,6 +251,22 @@ fn ten_thousand_rules_and_a_hundred_thousand_members_are_applied() {
     });
 }
 
+#[test]
+fn every_form_of_rule_is_taken_by_the_kernel() {
+    run("every_form_of_rule_is_taken_by_the_kernel", || async {
+        let model = model(include_str!("every_form.toml"));
+        for name in model.zones.iter().flat_map(|zone| &zone.interfaces).take(3) {
+            sh(&format!("ip link add {} type bridge; ip addr add 192.0.2.1/24 dev {}", name.0, name.0));
+        }
+        let (ruleset, _) = render(&model).await;
+        ruleset.apply(&[]).await.unwrap_or_else(|error| panic!("{error}\n{}", ruleset.print().text));
+        assert_complete(&ruleset);
+        let before = sh("nft list table inet gateway_test");
+        ruleset.apply(&[]).await.unwrap();
+        assert_eq!(sh("nft list table inet gateway_test"), before);
+    });
+}
+
 fn is_counter(object: &&impl serde::Serialize) -> bool {
     serde_json::to_value(object).unwrap().get("counter").is_some()
 }

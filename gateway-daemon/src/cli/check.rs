@@ -1,12 +1,13 @@
 //! `gateway check FILE`: is this a valid policy, and what does it say?
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::streams::{complain, say};
 use crate::model::{Action, DatapathMode, Model, Translate};
 use crate::nftables::differences;
 use crate::policy::{self, Checked, Diagnostic, FileError, Finding, Report};
@@ -207,15 +208,6 @@ fn print(answer: &Answer) {
         Ok(text) => say(&format!("{text}\n")),
         Err(error) => complain(&format!("cannot print the answer as JSON: {error}\n")),
     }
-}
-
-/// A reader that went away (`gateway check FILE | head`) is no reason to panic.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

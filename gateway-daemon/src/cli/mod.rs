@@ -12,6 +12,7 @@ pub mod render;
 pub mod run;
 mod screen;
 pub mod status;
+mod streams;
 mod table;
 mod units;
 

@@ -1,12 +1,13 @@
 //! `gateway render nftables FILE`: the policy in another firewall's language.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::streams::{complain, say};
 use crate::instance::InstanceName;
 use crate::inventory::Inventory;
 use crate::model::Model;
@@ -96,15 +97,6 @@ fn text(instance: &InstanceName, model: &Model, inventory: &Inventory, features:
     }
     text.push('\n');
     text + &nftables::render(instance.as_str(), model, inventory, &numbers, features).print().text
-}
-
-/// A reader that went away (`| head`) is no reason to panic.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

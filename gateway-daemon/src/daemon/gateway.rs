@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use gateway_ebpf::abi::Tick;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -145,10 +144,4 @@ impl Gateway {
         tracing::info!("ready: policy {} as instance {}", self.policy.path.display(), self.options.instance);
         Ok(())
     }
-}
-
-/// The datapath's clock.
-pub fn now() -> Tick {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    Tick::from_ns(u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0))
 }

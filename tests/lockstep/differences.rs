@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::answers::Answer;
 use crate::counters::Counters;
 use crate::lane::Datapath;
 use crate::network::is_own;
@@ -95,6 +96,8 @@ fn is_of_its_class(transport: Transport, internal: u16, external: u16, pools: &[
 pub fn maps_by_endpoint(datapath: Datapath) -> bool {
     match datapath {
         Datapath::Tc | Datapath::Xdp => true,
+        // The kernel keeps the internal port, so what shares an endpoint shares it as long as no other host has taken the port.
+        Datapath::Nftables => false,
     }
 }
 
@@ -113,6 +116,10 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
     // Nor may another pick from the same pool become the stranger's own source.
     let pooled = |(address, _): &(IpAddr, u16)| matches!(address, IpAddr::V4(v4) if !pools(policy, *v4).is_empty());
     let from_outside = |named: &Named<SourceNat>| !matches!(named.rule.matching.from, Some(Zone::Lan | Zone::Dmz | Zone::Opt));
+    // **Endpoint-independent filtering** is nothing that the kernel's NAT can do: who is a stranger stays one.
+    if policy.source_nat.iter().any(|named| named.rule.open_filtering) {
+        return false;
+    }
     if peers.iter().any(pooled) && policy.source_nat.iter().any(from_outside) {
         return false;
     }
@@ -123,16 +130,60 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
             && (is_own(peers[0].0) || by_ports.into_iter().all(|matching| matching.ports.is_empty())))
 }
 
+/// Whether an answer is one that every lane gives. **"No route"** is the kernel's in all of them, and it tells a host so five times at once
+/// and once a second then (net/ipv4/route.c, `ip_error`), in which all namespaces share one limit that a namespace cannot set.
+pub fn is_told(answer: Answer) -> bool {
+    answer != Answer::Icmp(3, 0)
+}
+
 /// Words that are not said because the lanes would rightly differ.
 pub fn is_said(lanes: &[Datapath], talk: &Talk, side: Side, word: Word) -> bool {
     let _ = (lanes, talk, side, word);
     true
 }
 
-/// Counters without what lanes may differ in.
-pub fn counted(counters: &Counters) -> Counters {
+/// **A rate** begins anew with every ruleset of nftables, and goes on in our datapath as long as its rule has the same name. So at a change
+/// of the policy every rule with a rate gets another name.
+pub fn begin_rates_anew(policy: &mut Policy) {
+    for named in policy.rules.iter_mut().filter(|named| named.rule.rate.is_some()) {
+        named.number = named.number.wrapping_add(100);
+    }
+}
+
+/// Reasons that nftables counts as our datapath does. Others are the kernel's own, before or behind the ruleset.
+const SHARED_REASONS: [&str; 11] = [
+    "drop rule-drop",
+    "drop rule-reject",
+    "drop rule-rate",
+    "drop default-drop",
+    "drop default-reject",
+    "drop no-zone",
+    "drop tcp-no-flow",
+    "drop state",
+    "drop icmp-type",
+    "drop source-validation",
+    "drop source-is-self",
+];
+
+/// Counters as two lanes must share them.
+pub fn counted(lanes: [Datapath; 2], counters: &Counters) -> Counters {
     let mut counters = counters.clone();
     // **What is not the datapath's** is counted with our markers among it, of which each lane sends as many as it needs.
     counters.reasons.retain(|reason, _| !reason.starts_with("pass "));
+    if lanes.contains(&Datapath::Nftables) {
+        counters.reasons.retain(|reason, _| SHARED_REASONS.contains(&reason.as_str()));
+    }
     counters
+}
+
+/// Whether two lanes count the same while flows meet another policy for the first time. **Ending a flow** is counted by our datapath at the
+/// flow's next packet, for the rule that refuses it; nftables deletes it before, and judges that packet as anybody's.
+pub fn count_endings_alike(lanes: [Datapath; 2]) -> bool {
+    !lanes.contains(&Datapath::Nftables)
+}
+
+/// Whether lanes may differ in a flow's first word under another policy. **A flow that would be translated otherwise now** loses one packet
+/// to our datapath's noticing it; nftables has deleted it, and the packet begins it anew.
+pub fn may_begin_anew(lanes: [Datapath; 2], outcomes: [&Outcome; 2]) -> bool {
+    lanes.contains(&Datapath::Nftables) && outcomes.contains(&&Outcome::Dropped)
 }

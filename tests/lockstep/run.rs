@@ -113,7 +113,7 @@ impl<'a> Lanes<'a> {
             policy: case.policy.clone(),
             seen: Seen::default(),
             log: Vec::new(),
-            numbers: HashMap::new(),
+            meeting: false, numbers: HashMap::new(),
         };
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {
@@ -147,22 +147,45 @@ impl<'a> Lanes<'a> {
             let answer = question.answer()?;
             ensure!(answer.get("reloaded").is_some(), "{:?} refuses the policy: {answer:#}", lane.datapath);
         }
-        let before: Vec<Counters> = self.lanes.iter().map(Lane::counters).collect::<Result<_>>()?;
+        let mut before = self.counters()?;
+        if run.phase > 0 {
+            run.meeting = true;
+            for talk in run.open() {
+                self.say(run, talk, Side::Near, Word::Next)?;
+                self.say(run, talk, Side::Far, Word::Next)?;
+            }
+            run.meeting = false;
+            before = self.same_counters(&before, true)?;
+        }
         for step in steps {
             self.step(run, step)?;
         }
-        for lane in &mut self.lanes {
-            lane.silence()?;
-        }
-        let after: Vec<Counters> = self.lanes.iter().map(Lane::counters).collect::<Result<_>>()?;
-        let counted: Vec<Counters> = after.iter().zip(&before).map(|(after, before)| differences::counted(&after.since(before))).collect();
-        for (lane, counters) in self.lanes.iter().zip(&counted).skip(1) {
-            let first = &self.lanes[0];
-            ensure!(counters == &counted[0], "counters differ:\n{:?} {:#?}\n{:?} {counters:#?}", first.datapath, counted[0], lane.datapath);
-        }
+        self.same_counters(&before, false)?;
         self.shared_mappings(run)?;
         // The daemons have had their turn meanwhile.
         self.same_answers(run)
+    }
+
+    /// The counters of now, which all lanes have moved alike since `before`.
+    fn same_counters(&mut self, before: &[Counters], meeting: bool) -> Result<Vec<Counters>> {
+        for lane in &mut self.lanes {
+            lane.silence()?;
+        }
+        let after = self.counters()?;
+        let first = self.lanes[0].datapath;
+        for (index, lane) in self.lanes.iter().enumerate().skip(1) {
+            let lanes = [first, lane.datapath];
+            let [one, other] = [0, index].map(|lane| differences::counted(lanes, &after[lane].since(&before[lane])));
+            if !meeting || differences::count_endings_alike(lanes) {
+                ensure!(one == other, "counters differ:\n{:?} {one:#?}\n{:?} {other:#?}", lanes[0], lanes[1]);
+            }
+        }
+        Ok(after)
+    }
+
+    fn counters(&self) -> Result<Vec<Counters>> {
+        let questions = self.lanes.iter().map(Lane::ask_counters).collect::<Result<Vec<_>>>()?;
+        questions.into_iter().map(|question| Ok(Counters::of(&question.answer()?["drops"]))).collect()
     }
 
     fn step(&mut self, run: &mut Run, step: &Step) -> Result<()> {
@@ -266,7 +289,7 @@ impl<'a> Lanes<'a> {
     /// One packet in all lanes.
     fn say(&mut self, run: &mut Run, talk: usize, side: Side, word: Word) -> Result<()> {
         let datapaths: Vec<Datapath> = self.lanes.iter().map(|lane| lane.datapath).collect();
-        let Some(word) = run.talks[talk].sensible(side, word) else { return Ok(()) };
+        let Some(word) = run.talks[talk].sensible(side, word).filter(|_| !run.talks[talk].has_ended()) else { return Ok(()) };
         if !differences::is_said(&datapaths, &run.talks[talk], side, word) {
             return Ok(());
         }
@@ -293,8 +316,15 @@ impl<'a> Lanes<'a> {
             let internal = path.source_port;
             common.push(differences::common(&run.policy, transport, internal, outcome).with_context(|| format!("{datapath:?}: {what}"))?);
         }
-        if common.iter().any(|other| *other != common[0]) {
-            bail!("the lanes differ at {what}");
+        for (index, other) in common.iter().enumerate().skip(1).filter(|(_, other)| **other != common[0]) {
+            let lanes = [datapaths[0], datapaths[index]];
+            if !run.meeting || !differences::may_begin_anew(lanes, [&outcomes[0].1, &outcomes[index].1]) {
+                bail!("the lanes differ at {what}: {:?}, {other:?}", common[0]);
+            }
+            run.talks[talk].end();
+        }
+        if run.talks[talk].has_ended() {
+            return Ok(());
         }
         self.learn(run, talk, side, word, payload.len(), outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
@@ -347,7 +377,7 @@ impl<'a> Lanes<'a> {
         let begun = Instant::now();
         loop {
             for (index, lane) in self.lanes.iter_mut().enumerate() {
-                for (about, answer) in lane.answers()? {
+                for (about, answer) in lane.answers()?.into_iter().filter(|(_, answer)| differences::is_told(*answer)) {
                     // A case before this one may have been answered late in all lanes.
                     heard[index].extend(run.answered(index, about).map(|talk| (talk, answer)));
                 }
@@ -395,14 +425,21 @@ struct Run {
     policy: Policy,
     seen: Seen,
     log: Vec<String>,
+    /// Open conversations are having their first words under the second policy.
+    meeting: bool,
     /// The conversation of each payload.
     numbers: HashMap<u32, usize>,
 }
 
 impl Run {
+    /// The open conversations.
+    fn open(&self) -> Vec<usize> {
+        (0..self.talks.len()).filter(|talk| self.talks[*talk].is_open()).collect()
+    }
+
     /// One of the open conversations.
     fn pick(&self, of: u8) -> Option<usize> {
-        let open: Vec<usize> = (0..self.talks.len()).filter(|talk| self.talks[*talk].is_open()).collect();
+        let open = self.open();
         open.get(usize::from(of) % open.len().max(1)).copied()
     }
 
@@ -425,7 +462,7 @@ impl Run {
             old.transport == new.transport && Path { ttl: 0, ..a } == Path { ttl: 0, ..b } && old.leg == new.leg
         };
         if let Some(old) = self.talks.iter().position(same) {
-            return (self.talks[old].first == new.first).then_some(old);
+            return (self.talks[old].first == new.first && !self.talks[old].has_ended()).then_some(old);
         }
         self.talks.push(new);
         Some(self.talks.len() - 1)

@@ -50,6 +50,7 @@ pub struct Talk {
     /// The phase in which it began.
     pub phase: usize,
     tcp: Tcp,
+    ended: bool,
 }
 
 /// What a packet of a conversation is.
@@ -74,7 +75,7 @@ impl Talk {
     /// One that nobody has spoken in yet.
     pub fn new(transport: Transport, leg: LegIndex, first: First, phase: usize, ends: Vec<Ends>) -> Self {
         let tcp = Tcp { next: [NEAR_ISN, FAR_ISN], answered: false, finished: [false; 2], reset: None };
-        Self { transport, leg, first, ends, phase, tcp }
+        Self { transport, leg, first, ends, phase, tcp, ended: false }
     }
 
     /// Whether the near side is where its address is.
@@ -84,7 +85,17 @@ impl Talk {
 
     /// The first packet has arrived everywhere.
     pub fn is_open(&self) -> bool {
-        self.ends.iter().all(|ends| ends.far.is_some())
+        !self.ended && self.ends.iter().all(|ends| ends.far.is_some())
+    }
+
+    /// Nobody says a word any more.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// See [`Talk::end`].
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Where a side's packets enter the gateway, and the path that they are sent with in a lane.

@@ -7,17 +7,15 @@ use gateway_ebpf::abi::{Event, EventKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::engine::Told;
 use super::gateway::Gateway;
 use super::pace::{Lines, Pace};
-use super::refusals::Refusals;
 use super::watch::PolicyWatch;
 use super::{DaemonError, error, reload};
-use crate::datapath::{Ring, inspect};
+use crate::datapath::inspect;
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.
 const BACK_OFF: Duration = Duration::from_secs(1);
-/// Logged packets taken at once, so that a flood of them leaves the loop's other work its turn.
-const LOGGED_AT_ONCE: usize = 256;
 /// Lines per second about logged packets.
 const LOGGED_LINES: u32 = 100;
 /// Between two reconciliations while the network changes all the time.
@@ -30,7 +28,7 @@ const RECONCILE_BURST: u32 = 32;
 /// # Errors
 /// The loop cannot be set up; everything has been put back.
 pub async fn serve(mut gateway: Gateway) -> Result<(), DaemonError> {
-    let prepared = Sources::prepare(&mut gateway);
+    let prepared = Sources::prepare(&gateway);
     match prepared {
         Ok(sources) => run(&mut gateway, sources).await,
         Err(failed) => {
@@ -49,20 +47,16 @@ struct Sources {
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
     watch: PolicyWatch,
-    logged: Option<Ring>,
-    refusals: Refusals,
 }
 
 impl Sources {
-    fn prepare(gateway: &mut Gateway) -> Result<Self, DaemonError> {
+    fn prepare(gateway: &Gateway) -> Result<Self, DaemonError> {
         let runtime = |source| DaemonError::Runtime { source };
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(runtime)?,
             interrupt: signal(SignalKind::interrupt()).map_err(runtime)?,
             hangup: signal(SignalKind::hangup()).map_err(runtime)?,
             watch: PolicyWatch::start(&gateway.policy.path)?,
-            logged: gateway.datapath.take_events().map_err(runtime)?,
-            refusals: Refusals::open(&mut gateway.datapath).map_err(runtime)?,
         })
     }
 }
@@ -97,19 +91,24 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
             () = maybe_sleep(pace.due()) => reconcile(gateway, &mut pace).await,
             () = maybe_sleep(back_off) => back_off = None,
             request = next_request(&mut gateway.control) => super::views::answer(gateway, request).await,
-            logged = next_logged(&mut sources.logged) => {
-                let now = Instant::now();
-                logged.iter().filter(|_| lines.ask(now)).for_each(|event| log(event, gateway));
-            }
+            told = gateway.engine.told() => match told {
+                Told::Logged(logged) => {
+                    let now = Instant::now();
+                    logged.iter().filter(|_| lines.ask(now)).for_each(|event| log(event, gateway));
+                }
+                Told::Refused => {
+                    let (engine, scene) = gateway.scene();
+                    engine.answer(scene);
+                }
+            },
             () = maybe_sleep(lines.due()) => {
                 let suppressed = lines.take_suppressed();
                 tracing::info!(suppressed, "{suppressed} more suppressed: logged packets get {LOGGED_LINES} lines per second");
             }
-            () = sources.refusals.ready() => sources.refusals.answer(gateway.observer.inventory()),
             () = sleep_until(sweep_at) => {
                 sweep_at = Instant::now() + gateway.sweep().await;
                 // A guard table that was refused is tried again until it stands.
-                if gateway.guarded.as_ref() != Some(&gateway.policy.model) && pace.ask(Instant::now()) {
+                if gateway.engine.protected() != Some(&gateway.policy.model) && pace.ask(Instant::now()) {
                     reconcile(gateway, &mut pace).await;
                 }
             }
@@ -137,23 +136,6 @@ async fn next_request(control: &mut Option<super::gateway::Control>) -> crate::c
         },
         None => pending().await,
     }
-}
-
-/// Takes logged packets out of the ring.
-async fn next_logged(logged: &mut Option<Ring>) -> Vec<Event> {
-    let Some(ring) = logged else { return pending().await };
-    let Ok(mut guard) = ring.readable_mut().await else { return pending().await };
-    let ring = guard.get_inner_mut();
-    let mut events = Vec::new();
-    while let Some(item) = ring.next() {
-        events.extend(inspect::event(&item));
-        if events.len() >= LOGGED_AT_ONCE {
-            // Still ready: the rest comes with the next call.
-            return events;
-        }
-    }
-    guard.clear_ready();
-    events
 }
 
 fn log(event: &Event, gateway: &Gateway) {

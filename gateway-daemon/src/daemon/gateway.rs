@@ -7,14 +7,13 @@ use gateway_ebpf::abi::Tick;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::engine::{Carried, Ebpf, Scene};
 use super::policy_file::PolicyFile;
 use super::record::Record;
 use super::{DaemonError, Options};
 use crate::control::{ControlRequest, ControlServer};
-use crate::datapath::{Capacity, Datapath, Swept, TcHook};
 use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
-use crate::model::Model;
 use crate::netlink::Observer;
 use crate::netlink::apply::NextHop;
 use crate::plan::{Numbers, Plan};
@@ -36,24 +35,18 @@ pub struct Gateway {
     pub numbers: Numbers,
     /// The network.
     pub observer: Observer,
-    /// The programs.
-    pub datapath: Datapath,
+    /// What makes the kernel forward.
+    pub engine: Ebpf,
     /// The last plan that was applied.
     pub plan: Plan,
     /// What is to be put back.
     pub record: Record,
-    /// The policy that the guard table was made from.
-    pub guarded: Option<Model>,
     /// Interfaces that have been told to forward.
     pub forwarding: BTreeSet<IfIndex>,
     /// Interfaces on which the kernel cannot answer for IPv6 packets (before Linux 6.17).
     pub without_ipv6_errors: BTreeSet<IfIndex>,
     /// Gateways of the routes, and the state of the routes they were read in.
     pub gateways: (Option<u64>, BTreeSet<NextHop>),
-    /// The last sweep.
-    pub swept: Swept,
-    /// Flows, packets and bytes of everything that has ended.
-    pub ended: Ended,
     /// The control socket.
     pub control: Option<Control>,
     /// When the daemon started.
@@ -85,17 +78,6 @@ impl Control {
     }
 }
 
-/// What ended flows carried.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ended {
-    /// Flows.
-    pub flows: u64,
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
 impl Gateway {
     /// Puts everything in place. On an error, what has been changed so far is put back.
     ///
@@ -103,7 +85,7 @@ impl Gateway {
     /// Why the gateway cannot run here.
     pub async fn start(options: Options, policy: PolicyFile) -> Result<Self, DaemonError> {
         let observer = Observer::start().await?;
-        let datapath = Datapath::new(Capacity { flows: policy.model.flows }, secret()?, TcHook::of_this_kernel())?;
+        let engine = Ebpf::load(policy.model.flows)?;
         let mut numbers = Numbers::default();
         numbers.update(&policy.model);
         let record = Record::open(&options.instance);
@@ -115,15 +97,12 @@ impl Gateway {
             problems: Vec::new(),
             numbers,
             observer,
-            datapath,
+            engine,
             plan: Plan::default(),
             record,
-            guarded: None,
             forwarding: BTreeSet::new(),
             without_ipv6_errors: BTreeSet::new(),
             gateways: (None, BTreeSet::new()),
-            swept: Swept::default(),
-            ended: Ended::default(),
             control: None,
             started: Instant::now(),
             ready: false,
@@ -137,13 +116,20 @@ impl Gateway {
         }
     }
 
+    /// The engine, and what it works from.
+    pub fn scene(&mut self) -> (&mut Ebpf, Scene<'_>) {
+        let Self { options, policy, numbers, observer, engine, plan, .. } = self;
+        let scene = Scene { instance: &options.instance, model: &policy.model, inventory: observer.inventory(), numbers, plan };
+        (engine, scene)
+    }
+
     async fn come_up(&mut self) -> Result<(), DaemonError> {
         self.settle().await?;
         self.control = Some(Control::open(&self.options.instance)?);
         self.ready = true;
         for (index, planned) in &self.plan.interfaces {
-            let hook = if self.datapath.attachment(*index).is_some_and(crate::datapath::Attachment::has_xdp) { "xdp and tc" } else { "tc" };
-            tracing::info!("{} ({}) forwards by {hook}: {}", planned.name.0, planned.zone.0, planned.reason);
+            let Carried { attach, reason, .. } = self.engine.carried(*index, planned);
+            tracing::info!("{} ({}) forwards by {attach}: {reason}", planned.name.0, planned.zone.0);
         }
         for waiting in &self.plan.waiting {
             tracing::warn!("{} ({}): {}", waiting.name.0, waiting.zone.0, waiting.reason);
@@ -151,16 +137,6 @@ impl Gateway {
         tracing::info!("ready: policy {} as instance {}", self.policy.path.display(), self.options.instance);
         Ok(())
     }
-}
-
-/// The key of the port hash.
-fn secret() -> Result<[u64; 2], DaemonError> {
-    let mut bytes = [0u8; 16];
-    rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|errno| DaemonError::Runtime { source: errno.into() })?;
-    let (low, high) = bytes.split_at(8);
-    let word = |half: &[u8]| half.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
-    Ok([word(low), word(high)])
 }
 
 /// The datapath's clock.

@@ -2,40 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error;
-use super::gateway::{Gateway, now};
-use crate::datapath::inspect;
+use super::gateway::Gateway;
 use crate::inventory::IfIndex;
 use crate::netlink;
 use crate::netlink::apply::NextHop;
 
-/// How often the tables are swept. Timeouts are minutes; a closed flow's ports are free this much later at most.
-const SWEEP: Duration = Duration::from_secs(5);
-/// A sweep may take this share of the time: a million flows take longer, so they are swept less often.
-const SWEEP_SHARE: u32 = 50;
 /// Stations kept resolved. The kernel's table holds 1024 before it collects garbage in earnest (`gc_thresh3`).
 const MANAGED_NEIGHBOURS: usize = 512;
 
 impl Gateway {
     /// Sweeps, and says when to do so again.
     pub async fn sweep(&mut self) -> Duration {
-        let begun = Instant::now();
-        match self.datapath.sweep(now(), &self.policy.model.timeouts) {
-            Ok(swept) => {
-                self.ended.flows += swept.ended;
-                self.ended.packets += swept.gone.packets;
-                self.ended.bytes += swept.gone.bytes;
-                self.warn_of_full_tables(swept.flows);
-                self.swept = swept;
-            }
-            Err(error) => tracing::warn!("{}", error::chain(&error)),
-        }
+        let (engine, scene) = self.scene();
+        let again = engine.sweep(scene);
         self.learn_gateways().await;
         let next_hops = self.stations();
         self.manage_neighbours(&next_hops).await;
-        SWEEP.max(begun.elapsed() * SWEEP_SHARE)
+        again
     }
 
     /// Gateways of our links, read again only when routes have changed.
@@ -53,23 +39,9 @@ impl Gateway {
         }
     }
 
-    fn warn_of_full_tables(&self, flows: u64) {
-        let capacity = u64::from(self.datapath.capacity().flows);
-        let (before, full) = (self.swept.flows * 10 >= capacity * 9, flows * 10 >= capacity * 9);
-        if full && !before {
-            tracing::warn!("{flows} flows of {capacity}: new ones will be refused at the limit; raise `flows` in [datapath] and restart");
-        }
-    }
-
     /// Stations on our links that packets are sent to: gateways, and hosts that flows go to.
     fn stations(&self) -> BTreeSet<NextHop> {
-        // Beyond this many flows the walk would cost more than the resolution that it saves.
-        if self.swept.flows > 10_000 {
-            return self.on_link(std::iter::empty());
-        }
-        let flows = inspect::flows(self.datapath.maps()).unwrap_or_default();
-        let ends = flows.iter().flat_map(|flow| [(flow.egress, flow.translated_destination.ip()), (flow.arrival, flow.source.ip())]);
-        self.on_link(ends)
+        self.on_link(self.engine.ends().into_iter())
     }
 
     fn on_link(&self, ends: impl Iterator<Item = (IfIndex, IpAddr)>) -> BTreeSet<NextHop> {

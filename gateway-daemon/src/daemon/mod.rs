@@ -1,5 +1,6 @@
 //! `gateway run`: one loop that owns all state. Everything that can change forwarding enters by `Gateway::reconcile`.
 
+mod engine;
 mod error;
 mod events;
 mod gateway;
@@ -10,7 +11,6 @@ mod pace;
 mod policy_file;
 mod reconcile;
 mod record;
-mod refusals;
 mod reload;
 mod shutdown;
 mod views;

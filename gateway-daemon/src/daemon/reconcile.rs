@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::gateway::Gateway;
 use super::{DaemonError, error};
+use crate::control::view::Datapath;
 use crate::inventory::{IfIndex, Link};
 use crate::model::{InterfaceName, PortRange};
 use crate::netlink::apply;
-use crate::nftables::guard;
 use crate::plan::{self, LOCAL_PORTS};
 use crate::sysctl;
 
@@ -45,13 +45,12 @@ impl Gateway {
     /// What leaves an interface without a datapath, or a gateway that starts without its guard. Lesser problems are kept in [`Gateway::problems`].
     pub async fn reconcile(&mut self) -> Result<bool, DaemonError> {
         self.problems.clear();
-        if self.guarded.as_ref() != Some(&self.policy.model) {
-            match guard::apply(self.options.instance.as_str(), &self.policy.model).await {
-                Ok(()) => self.guarded = Some(self.policy.model.clone()),
-                Err(error) if self.guarded.is_none() => return Err(error.into()),
-                // The table before it stands, and what it does not cover is not told to forward.
-                Err(error) => self.problems.push(error::chain(&DaemonError::from(error))),
-            }
+        let (engine, scene) = self.scene();
+        match engine.protect(scene).await {
+            Ok(()) => {}
+            Err(error) if self.engine.protected().is_none() => return Err(error.into()),
+            // The table before it stands, and what it does not cover is not told to forward.
+            Err(error) => self.problems.push(error::chain(&DaemonError::from(error))),
         }
         self.set_sysctls();
         let changed = self.configure_links().await;
@@ -67,7 +66,7 @@ impl Gateway {
                 "rule \"{rule}\" is not in force: the datapath has no number left for its addresses; join lists of addresses in `[sets]`"
             )
         }));
-        let applied = self.datapath.apply(&plan);
+        let applied = self.engine.apply(&plan);
         self.announce(&plan);
         let lost = self.plan.interfaces.keys().any(|index| !plan.interfaces.contains_key(index));
         self.plan = plan;
@@ -148,7 +147,11 @@ impl Gateway {
         if !self.ready {
             return;
         }
-        let attached = plan.interfaces.iter().filter(|(index, _)| self.datapath.attachment(**index).is_some()).map(|(_, planned)| planned);
+        let attached = plan
+            .interfaces
+            .iter()
+            .filter(|(index, planned)| self.engine.carried(**index, planned).datapath != Datapath::None)
+            .map(|(_, planned)| planned);
         for planned in attached.filter(|planned| self.plan.interfaces.values().all(|old| old.name != planned.name)) {
             tracing::info!("{} ({}) is here and forwards: {}", planned.name.0, planned.zone.0, planned.reason);
         }
@@ -159,7 +162,9 @@ impl Gateway {
 
     /// Links of zones that the guard table stands before.
     fn guarded_links(&self) -> impl Iterator<Item = &Link> {
-        let guarded = |name: &&InterfaceName| self.guarded.iter().flat_map(|model| &model.zones).any(|zone| zone.interfaces.contains(name));
+        let guarded = |name: &&InterfaceName| {
+            self.engine.protected().iter().flat_map(|model| &model.zones).any(|zone| zone.interfaces.contains(name))
+        };
         let names = self.policy.model.zones.iter().flat_map(|zone| &zone.interfaces).filter(guarded);
         names.filter_map(|name| self.observer.inventory().link(name))
     }

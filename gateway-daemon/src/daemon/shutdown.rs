@@ -19,7 +19,7 @@ impl Gateway {
 
     /// Undoes everything that has been changed. False: interfaces may still forward, so the guard table and the record stay.
     pub async fn put_back(&mut self) -> bool {
-        self.datapath.detach();
+        self.engine.detach();
         // The last changes of addresses may still be on their way; what is to be undone is looked up by the kernel's own state.
         let handle = self.observer.handle();
         for failed in apply::restore(&handle, self.observer.inventory(), &mut self.record.changes.applied).await {
@@ -39,7 +39,7 @@ impl Gateway {
             );
             return false;
         }
-        match guard::remove(self.options.instance.as_str()).await {
+        match self.engine.unprotect(&self.options.instance).await {
             Ok(()) => {}
             Err(failed) => tracing::warn!("{}", error::chain(&failed)),
         }

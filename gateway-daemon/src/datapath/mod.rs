@@ -1,5 +1,6 @@
 //! The kernel's BPF side: loading, attaching, tables, and what is read back from them.
 
+mod adopt;
 mod attach;
 mod error;
 pub mod inspect;
@@ -11,6 +12,7 @@ mod tables;
 
 use gateway_ebpf::abi::Tick;
 
+pub use adopt::{Adopted, MappingKind};
 pub use attach::{Attachment, TcHook};
 pub use error::DatapathError;
 pub use load::{Capacity, Loaded, TC, XDP};
@@ -56,13 +58,29 @@ impl Datapath {
         Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::new(hook), capacity, crowded: false })
     }
 
+    /// Brings the tables to what the plan wants, and leaves the attachments as they are.
+    ///
+    /// # Errors
+    /// A table cannot be written.
+    pub fn write(&mut self, plan: &Plan) -> Result<bool, DatapathError> {
+        self.written.write(&mut self.loaded.maps, plan)
+    }
+
+    /// Takes over flows that another datapath has carried; how many found their place.
+    ///
+    /// # Errors
+    /// A table cannot be written.
+    pub fn adopt(&mut self, flows: &[Adopted], now: Tick) -> Result<usize, DatapathError> {
+        adopt::adopt(&mut self.loaded.maps, flows, now)
+    }
+
     /// Brings tables and attachments to what the plan wants: tables first, so that no packet meets an empty policy. True when flows will
     /// be decided anew.
     ///
     /// # Errors
     /// Something was refused. What was not reached is as before.
     pub fn apply(&mut self, plan: &Plan) -> Result<bool, DatapathError> {
-        let changed = self.written.write(&mut self.loaded.maps, plan)?;
+        let changed = self.write(plan)?;
         self.attachments.follow(&mut self.loaded, plan)?;
         Ok(changed)
     }

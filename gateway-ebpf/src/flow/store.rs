@@ -1,7 +1,8 @@
 //! Both directions of a flow in their tables.
 
-use crate::abi::{DropReason, Family, Flow, FlowKey};
+use crate::abi::{Address, DropReason, Family, Flow, FlowFlags, FlowKey, IfIndex, RuleId, Tick};
 use crate::env::{Env, Insert, Table};
+use crate::wire::checksum;
 
 /// Both directions of one flow: memory for building a flow before anything is stored.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +15,32 @@ pub struct Pair<F: Family> {
     pub original: Flow<F>,
     /// Reply direction.
     pub reply: Flow<F>,
+}
+
+impl<F: Family> Pair<F> {
+    /// Fills in the reply direction and both deltas, from the original direction and both keys. `from` is the interface that the first
+    /// packet came from. The reply's route is asked for by its first packet, which tc sees in any case.
+    #[inline(always)]
+    pub fn complete(&mut self, from: IfIndex, now: Tick, flags: u8, nat_rule: RuleId) {
+        let Self { original_key: key, original, reply, .. } = self;
+        let old = checksum::sum(key.source.words()) + checksum::sum(key.destination.words());
+        let new = checksum::sum(original.source.words()) + checksum::sum(original.destination.words());
+        original.address_delta = checksum::fold(checksum::difference(old, new));
+        original.flags.set(flags | FlowFlags::ORIGINAL, true);
+        *reply = Flow {
+            source: key.destination,
+            destination: key.source,
+            source_port: key.destination_port,
+            destination_port: key.source_port,
+            address_delta: checksum::fold(checksum::difference(new, old)),
+            egress: from,
+            last_seen: now,
+            state: original.state,
+            rule: nat_rule,
+            ..Default::default()
+        };
+        reply.flags.set(flags, true);
+    }
 }
 
 /// Stores a new flow. All or nothing.

@@ -1,15 +1,12 @@
 //! The first packet of a flow.
 
 use super::{Scratch, policy};
-use crate::abi::{
-    Address, Config, DropReason, Family, Flow, FlowFlags, FlowState, IfIndex, Interface, InterfaceFlags, PassReason, PuntReason, Reason,
-    RuleId,
-};
+use crate::abi::{Config, DropReason, Family, Flow, FlowFlags, FlowState, Interface, InterfaceFlags, PassReason, PuntReason, Reason};
 use crate::decision::Forward;
-use crate::env::{Arrival, Env, RouteAnswer, RouteKind};
+use crate::env::{Env, RouteAnswer, RouteKind};
 use crate::nat;
 use crate::packet::{Kind, Packet};
-use crate::wire::{checksum, tcp};
+use crate::wire::tcp;
 use crate::zone::Subject;
 use crate::{fast_path, flow, route};
 
@@ -80,7 +77,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &Config, scratc
     let flags = if destination.rule.0 != 0 { FlowFlags::TRANSLATED | FlowFlags::DESTINATION_NAT } else { 0 }
         | if source.is_some() { FlowFlags::TRANSLATED | FlowFlags::SOURCE_NAT } else { 0 };
     let nat_rule = source.as_ref().map_or(destination.rule, |source| source.rule);
-    complete(pair, from.index, arrival, flags, nat_rule);
+    pair.complete(from.index, arrival.now(), flags, nat_rule);
     fast_path::touch(&mut pair.original, packet, arrival.now());
     if let Err(reason) = flow::store_half_open(env, pair) {
         if let (Some(source), Some(claim)) = (&source, &claim) {
@@ -114,27 +111,4 @@ pub fn set_route<F: Family>(flow: &mut Flow<F>, answer: &RouteAnswer<F>, kind: R
     flow.flags.set(FlowFlags::XDP, to.flags.has(InterfaceFlags::XDP_TRANSMIT));
     flow.policy = config.policy;
     flow.routing = config.routing;
-}
-
-/// Fills in the reply direction and both deltas. The reply's route is asked for by its first packet, which tc sees in any case.
-#[inline(always)]
-fn complete<F: Family>(pair: &mut flow::Pair<F>, from: IfIndex, arrival: &Arrival, flags: u8, nat_rule: RuleId) {
-    let flow::Pair { original_key: key, original, reply, .. } = pair;
-    let old = checksum::sum(key.source.words()) + checksum::sum(key.destination.words());
-    let new = checksum::sum(original.source.words()) + checksum::sum(original.destination.words());
-    original.address_delta = checksum::fold(checksum::difference(old, new));
-    original.flags.set(flags | FlowFlags::ORIGINAL, true);
-    *reply = Flow {
-        source: key.destination,
-        destination: key.source,
-        source_port: key.destination_port,
-        destination_port: key.source_port,
-        address_delta: checksum::fold(checksum::difference(new, old)),
-        egress: from,
-        last_seen: arrival.now(),
-        state: FlowState::OPENING,
-        rule: nat_rule,
-        ..Default::default()
-    };
-    reply.flags.set(flags, true);
 }

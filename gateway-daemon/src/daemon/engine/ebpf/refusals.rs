@@ -8,8 +8,8 @@ use gateway_ebpf::abi::Refused;
 use tokio::io::Interest;
 use tokio::time::sleep_until;
 
-use super::error;
 use crate::answers::Answers;
+use crate::daemon::error;
 use crate::datapath::{Datapath, Ring, inspect};
 use crate::inventory::{IfIndex, Inventory};
 

@@ -10,6 +10,10 @@
 //!   in no zone, so the latter is set where it exists; elsewhere [`forward`] reports that the kernel finishes no IPv6 packets, and
 //!   so no hop limit or packet-too-big errors are sent.
 
+mod conntrack;
+
+pub use conntrack::track;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench`.
+//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench|image`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod demo;
+mod image;
 mod lab;
 mod layers;
 mod product;
@@ -37,6 +38,8 @@ enum Command {
     Demo,
     /// Measure the gateway beside kernel routing and nftables: CPU time per small packet.
     Bench(bench::Arguments),
+    /// Build the appliance: a bootable disk, and the containerDisk for KubeVirt.
+    Image(image::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Lab(arguments) => lab::run(&arguments).map(done),
         Command::Demo => demo::run().map(done),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments).map(done),
     };
     match outcome {
         Ok(code) => code,

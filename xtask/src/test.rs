@@ -10,7 +10,7 @@ use gateway_tests::skip::SKIP_LOG;
 
 use crate::progress::Progress;
 use crate::setup;
-use crate::shell::{cargo, root};
+use crate::shell::{cargo, target_directory};
 
 /// What `test` is asked for.
 #[derive(clap::Args)]
@@ -77,8 +77,7 @@ struct SkipLog {
 
 impl SkipLog {
     fn new() -> Result<Self> {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path));
-        let path = target.join(format!("skipped.{}", std::process::id()));
+        let path = target_directory().join(format!("skipped.{}", std::process::id()));
         std::fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path })
     }

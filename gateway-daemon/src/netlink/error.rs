@@ -1,6 +1,7 @@
 //! What can go wrong between the daemon and rtnetlink.
 
 use std::io;
+use std::time::Duration;
 
 use rtnetlink::packet_core::ErrorMessage;
 
@@ -39,6 +40,20 @@ pub enum NetlinkError {
         /// How many times it was read.
         attempts: u32,
     },
+    /// An answer is not framed as netlink is (RFC 3549 section 2.3.2).
+    #[error("cannot {action}: the kernel's answer is malformed; is this a kernel newer than the gateway knows?")]
+    Malformed {
+        /// What was asked for.
+        action: &'static str,
+    },
+    /// The kernel did not answer.
+    #[error("cannot {action}: the kernel gave no answer within {} s", waited.as_secs())]
+    Silent {
+        /// What was asked for.
+        action: &'static str,
+        /// How long it was waited for.
+        waited: Duration,
+    },
 }
 
 impl NetlinkError {
@@ -51,7 +66,7 @@ impl NetlinkError {
     pub fn kernel(&self) -> Option<&io::Error> {
         match self {
             Self::Open { source, .. } | Self::Refused { source, .. } => Some(source),
-            Self::Closed { .. } | Self::Interrupted { .. } => None,
+            Self::Closed { .. } | Self::Interrupted { .. } | Self::Malformed { .. } | Self::Silent { .. } => None,
         }
     }
 }

@@ -1,10 +1,12 @@
-//! The kernel's routing side: what is there ([`Observer`]) and what the gateway changes there ([`apply`]).
+//! The kernel's routing side: what is there ([`Observer`]) and what the gateway changes there ([`apply`]); and its connection
+//! tracking ([`conntrack`]).
 //!
 //! [`Observer`] fills [`crate::inventory::Inventory`] over rtnetlink(7) and keeps it current; every function of [`apply`] is
 //! idempotent and writes down in [`apply::Applied`] what it changed, so that a stop, or the start after a crash, undoes exactly that.
 
 pub mod apply;
 mod connection;
+pub mod conntrack;
 mod error;
 mod gateways;
 mod observer;

@@ -1,5 +1,6 @@
 //! Network namespaces that end with the thread that made them.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use gateway_daemon::inventory::{Inventory, Link};
 use gateway_daemon::model::InterfaceName;
 use gateway_daemon::netlink::Observer;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
 /// No step of a test waits longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,6 +91,16 @@ impl Peer {
     /// True when the command succeeds in the peer.
     pub fn can(&self, command: &str) -> bool {
         Command::new("sh").args(["-ec", &self.wrap(command)]).output().unwrap().status.success()
+    }
+
+    /// Runs `task` on a thread in the peer, and gives what it gives.
+    pub fn inside<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> T {
+        let namespace = File::open(&self.path).unwrap();
+        let thread = std::thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            task()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     fn wrap(&self, command: &str) -> String {

@@ -12,8 +12,9 @@ mod tools;
 use anyhow::Result;
 
 use crate::progress::Progress;
+pub use packages::archives;
 use toolchain::Toolchain;
-use tools::Tools;
+pub use tools::Tools;
 
 /// What `setup` is asked for.
 #[derive(clap::Args, Default)]
@@ -21,6 +22,16 @@ pub struct Arguments {
     /// Bring clippy and rustfmt too, which .ci/run needs.
     #[arg(long)]
     ci: bool,
+    /// Bring what building the image needs too.
+    #[arg(long)]
+    image: bool,
+}
+
+impl Arguments {
+    /// What building the image needs.
+    pub fn for_image() -> Self {
+        Self { image: true, ..Self::default() }
+    }
 }
 
 /// Brings everything, or says what is missing and what to do by hand.
@@ -34,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let _lock = tools.lock()?;
     let toolchain = Toolchain::detect()?;
     // First, since the steps below call programs that a minimal system may lack.
-    packages::ensure(&progress, &tools)?;
+    packages::ensure(&progress, &tools, arguments.image)?;
     let rust_src = rust_src::ensure(&progress, &tools, &toolchain)?;
     let linker = linker::ensure(&progress, &tools, &toolchain)?;
     if arguments.ci {

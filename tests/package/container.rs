@@ -100,7 +100,9 @@ impl Container {
 
     /// The gateway's log lines.
     pub fn journal(&self) -> String {
-        self.output("journalctl --no-pager --output=cat --unit='gateway*'").map(|output| text(&output.stdout).to_owned()).unwrap_or_default()
+        self.output("journalctl --no-pager --output=cat --unit='gateway*'")
+            .map(|output| text(&output.stdout).to_owned())
+            .unwrap_or_default()
     }
 
     /// systemd's word for a unit's state: "active", "inactive", "failed".

@@ -36,8 +36,7 @@ fn the_page_knows_every_key_of_the_policy() {
     let words = words(FULL);
     assert!(words.contains("source-validation") && words.contains("[[firewall.rules]]"), "{words:?}");
     // A key stands in bold, alone or in a row; a table is a heading.
-    let rows: BTreeSet<&str> =
-        page.lines().filter(|line| line.starts_with(".B")).flat_map(|line| line.split([' ', ',', '"'])).collect();
+    let rows: BTreeSet<&str> = page.lines().filter(|line| line.starts_with(".B")).flat_map(|line| line.split([' ', ',', '"'])).collect();
     for word in words {
         let known = if word.starts_with('[') { page.contains(&format!(".SS {word}")) } else { rows.contains(word.as_str()) };
         assert!(known, "gateway-policy(5) does not explain `{word}`");

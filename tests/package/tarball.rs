@@ -15,7 +15,14 @@ fn the_program_runs_where_there_is_nothing_else() {
         return;
     }
     let root = tempfile::tempdir().unwrap();
-    let unpacked = Command::new("tar").arg("-xzf").arg(built.join("gateway.tar.gz")).args(["--strip-components=2", "--wildcards", "*/bin/gateway"]).arg("-C").arg(root.path()).status().unwrap();
+    let unpacked = Command::new("tar")
+        .arg("-xzf")
+        .arg(built.join("gateway.tar.gz"))
+        .args(["--strip-components=2", "--wildcards", "*/bin/gateway"])
+        .arg("-C")
+        .arg(root.path())
+        .status()
+        .unwrap();
     assert!(unpacked.success());
     fs::write(root.path().join("policy.toml"), SEED).unwrap();
     let output = Command::new("chroot").arg(root.path()).args(["/gateway", "check", "/policy.toml"]).output().unwrap();

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// # Errors
 /// When it cannot be fetched.
 pub fn tar(progress: &Progress) -> Result<PathBuf> {
-    setup::packages_for_package_test(progress)?;
+    setup::run(&setup::Arguments::for_package_test())?;
     let tools = Tools::open()?;
     let _lock = tools.lock()?;
     let suite = answer("sh", &["-c", ". /etc/os-release && echo \"$VERSION_CODENAME\""])?;

@@ -24,11 +24,24 @@ impl Staged {
         let program = program.to_string_lossy();
         answer(&program, &["generate", "man", &staged.manual().to_string_lossy()])?;
         answer(&program, &["generate", "completions", &staged.completions().to_string_lossy()])?;
+        for page in staged.pages()? {
+            // cargo-deb compresses pages of the source tree, and takes these for programs. Without the time, so that they stay the same.
+            answer("gzip", &["-9", "-n", "--keep", &page.to_string_lossy()])?;
+        }
         Ok(staged)
     }
 
-    /// The pages of section 8.
-    pub fn manual(&self) -> PathBuf {
+    /// The pages of section 8; beside each lies a compressed copy.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn pages(&self) -> Result<Vec<PathBuf>> {
+        let listed = std::fs::read_dir(self.manual()).with_context(|| format!("cannot list {}", self.manual().display()))?;
+        let pages = listed.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|section| section == "8"));
+        Ok(pages.collect())
+    }
+
+    fn manual(&self) -> PathBuf {
         self.directory.join("man8")
     }
 

@@ -52,8 +52,9 @@ fn lay_out(program: &Path, staged: &Staged, tree: &Path) -> Result<()> {
         let text = std::fs::read_to_string(source("systemd").join(unit))?;
         std::fs::write(units.join(unit), text.replace("=/usr/bin/gateway ", "=/usr/local/bin/gateway "))?;
     }
-    for page in std::fs::read_dir(staged.manual())?.flatten() {
-        copy(&page.path(), &tree.join("share/man/man8").join(page.file_name()))?;
+    for page in staged.pages()? {
+        let name = page.file_name().context("a page without a name")?;
+        copy(&page, &tree.join("share/man/man8").join(name))?;
     }
     copy(&source("man/gateway-policy.5"), &tree.join("share/man/man5/gateway-policy.5"))?;
     for (name, place) in [

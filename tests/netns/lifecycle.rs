@@ -10,12 +10,12 @@ use gateway_tests::lab::SERVER;
 use gateway_tests::{Gateway, Lab};
 use tempfile::TempDir;
 
-use crate::bench::{in_a_lab, in_both_modes};
+use crate::bench::{in_a_lab, in_every_mode};
 use crate::machine::Machine;
 use crate::policy::Policy;
 use crate::traffic::{answers, is_silent};
 
-in_both_modes! { a_stopped_gateway_forwards_no_more }
+in_every_mode! { a_stopped_gateway_forwards_no_more }
 in_a_lab! {
     a_clean_stop_leaves_the_machine_as_it_was
     a_second_daemon_of_the_same_instance_refuses

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::model::{Action, Model, Translate};
+use crate::model::{Action, DatapathMode, Model, Translate};
+use crate::nftables::differences;
 use crate::policy::{self, Checked, Diagnostic, FileError, Finding, Report};
 
 /// Where the terminal does not tell its width.
@@ -57,6 +58,9 @@ struct Summary {
     destination_nat: Vec<NatSummary>,
     firewall_rules: usize,
     firewall_default: &'static str,
+    /// In nftables mode: what that does otherwise than the eBPF datapath.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -162,6 +166,10 @@ fn summary(model: &Model) -> Summary {
             Action::Drop => "drop",
             Action::Reject => "reject",
         },
+        differences: match model.mode {
+            DatapathMode::Nftables => differences(model).iter().map(ToString::to_string).collect(),
+            DatapathMode::Auto | DatapathMode::Xdp | DatapathMode::Tc => Vec::new(),
+        },
     }
 }
 
@@ -180,6 +188,12 @@ fn describe(summary: &Summary) -> String {
         let _ = writeln!(out, "destination nat \"{}\": {}", rule.name, rule.what);
     }
     let _ = writeln!(out, "{}, {}", count(summary.sets, "set"), count(summary.routes, "route"));
+    if !summary.differences.is_empty() {
+        out.push_str("nftables mode is different from the eBPF datapath:\n");
+    }
+    for difference in &summary.differences {
+        let _ = writeln!(out, "- {difference}");
+    }
     out.push_str("policy is valid\n");
     out
 }

@@ -9,6 +9,7 @@ pub mod generate;
 mod live;
 pub mod mappings;
 pub mod reload;
+pub mod render;
 pub mod run;
 mod screen;
 pub mod status;
@@ -56,6 +57,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a policy file and show everything that is wrong with it, with the lines underlined
     Check(check::CheckArgs),
+    /// Print the policy as an nftables ruleset
+    Render(render::RenderArgs),
     /// Show interfaces, zones, datapath, policy, counters and how full the tables are
     Status(status::StatusArgs),
     /// Show who talks to whom, how it is translated, and which rule let it through
@@ -72,13 +75,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, or `check`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check` or `render`. `run` is given back, for the daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
     pub fn run_live(self) -> Result<ExitCode, Self> {
         match self {
             Self::Check(args) => Ok(check::check(&args)),
+            Self::Render(args) => Ok(render::render(&args)),
             Self::Status(args) => Ok(status::status(&args)),
             Self::Flows(args) => Ok(flows::flows(&args)),
             Self::Mappings(args) => Ok(mappings::mappings(&args)),

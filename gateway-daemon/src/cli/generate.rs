@@ -65,10 +65,9 @@ pub fn generate(args: &GenerateArgs) -> ExitCode {
 
 fn manual(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    let mut program = Cli::command();
+    let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let commands: Vec<clap::Command> =
-        program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help").cloned().collect();
+    let commands: Vec<clap::Command> = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
     let mut pages = vec!["gateway-policy(5)".to_owned()];
     pages.extend(commands.iter().map(|command| format!("gateway-{}({SECTION})", command.get_name())));
     for command in commands {
@@ -78,12 +77,31 @@ fn manual(directory: &Path) -> io::Result<()> {
 }
 
 fn page(directory: &Path, command: clap::Command, see_also: &[String]) -> io::Result<()> {
-    // The page has a section of its own for what follows the version of every command.
+    let examples = command.get_after_help().map(ToString::to_string);
+    let has_commands = command.has_subcommands();
+    // Of the program, for every command.
     let source = format!("gateway {}", env!("CARGO_PKG_VERSION"));
-    let page = Man::new(command.disable_help_subcommand(true)).section(SECTION).source(source).manual(MANUAL);
+    let page = Man::new(command).section(SECTION).source(source).manual(MANUAL);
     let mut text = Vec::new();
-    page.render(&mut text)?;
-    Roff::default().control("SH", ["SEE ALSO"]).text([roman(see_also.join(", "))]).to_writer(&mut text)?;
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    if has_commands {
+        page.render_subcommands_section(&mut text)?;
+    }
+    let mut end = Roff::default();
+    if let Some(examples) = examples {
+        // Line by line: columns would not survive a paragraph.
+        end.control("SH", ["EXAMPLES"]).control("nf", []);
+        for line in examples.lines().filter(|line| *line != "Examples:") {
+            end.text([roman(line)]);
+        }
+        end.control("fi", []);
+    }
+    end.control("SH", ["SEE ALSO"]).text([roman(see_also.join(", "))]);
+    end.to_writer(&mut text)?;
     fs::write(directory.join(page.get_filename()), text)
 }
 
@@ -122,6 +140,7 @@ mod tests {
         wanted.push("gateway.8".to_owned());
         wanted.sort();
         assert_eq!(pages.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), wanted);
+        assert!(pages.iter().all(|(_, page)| !page.contains("help(8)")), "a page that does not exist");
         let (_, program) = pages.iter().find(|(name, _)| name == "gateway.8").unwrap();
         for command in commands() {
             assert!(program.contains(&format!("gateway\\-{command}(8)")), "{command}");

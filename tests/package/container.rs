@@ -79,8 +79,15 @@ impl Container {
         let leader = self.leader.as_raw_nonzero().to_string();
         Command::new("timeout")
             .args(["--kill-after=5", COMMAND, "nsenter", "--target", &leader])
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/"])
-            .args(["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root"])
+            .args([
+                "env",
+                "--chdir=/",
+                "-i",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME=/root",
+                "LC_ALL=C.UTF-8",
+            ])
             .args(["DEBIAN_FRONTEND=noninteractive", "sh", "-c", line])
             .stdin(Stdio::null())
             .output()

@@ -98,7 +98,7 @@ fn groff_reads_the_pages_without_a_warning() {
     let pages: Vec<String> = String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect();
     assert!(pages.len() > 5, "{pages:?}");
     for page in pages {
-        let output = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-rLL=100n", &page]).output().unwrap();
+        let output = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-rLL=100n", "-P-cbou", &page]).output().unwrap();
         let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && complaints.is_empty(), "{page}:\n{complaints}");
         let text = String::from_utf8_lossy(&output.stdout);

@@ -16,11 +16,11 @@ fn the_program_runs_where_there_is_nothing_else() {
     }
     let root = tempfile::tempdir().unwrap();
     let unpacked = Command::new("tar")
-        .arg("-xzf")
-        .arg(built.join("gateway.tar.gz"))
-        .args(["--strip-components=2", "--wildcards", "*/bin/gateway"])
         .arg("-C")
         .arg(root.path())
+        .args(["--strip-components=2", "--wildcards", "-xzf"])
+        .arg(built.join("gateway.tar.gz"))
+        .arg("*/bin/gateway")
         .status()
         .unwrap();
     assert!(unpacked.success());

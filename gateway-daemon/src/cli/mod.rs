@@ -5,6 +5,7 @@
 pub mod check;
 pub mod drops;
 pub mod flows;
+pub mod generate;
 mod live;
 pub mod mappings;
 pub mod reload;
@@ -70,6 +71,9 @@ pub enum Command {
     Drops(drops::DropsArgs),
     /// Read the policy file again and put it into effect, keeping flows that are still allowed
     Reload(reload::ReloadArgs),
+    /// Write manual pages or completions into a directory
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }
 
 impl Command {
@@ -86,6 +90,7 @@ impl Command {
             Self::Mappings(args) => Ok(mappings::mappings(&args)),
             Self::Drops(args) => Ok(drops::drops(&args)),
             Self::Reload(args) => Ok(reload::reload(&args)),
+            Self::Generate(args) => Ok(generate::generate(&args)),
             other @ Self::Run(_) => Err(other),
         }
     }

@@ -113,7 +113,8 @@ impl<'a> Lanes<'a> {
             policy: case.policy.clone(),
             seen: Seen::default(),
             log: Vec::new(),
-            meeting: false, numbers: HashMap::new(),
+            meeting: false,
+            numbers: HashMap::new(),
         };
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {

@@ -1,8 +1,54 @@
 //! Another version over the one that runs.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use gateway_tests::Lab;
 use gateway_tests::lab::SERVER;
 
 use crate::bench::{SEED, answers, wait_state, with_seed};
+
+/// A connection from the first VM to the server, both ends.
+fn connection(lab: &Lab) -> (TcpStream, TcpStream) {
+    let address: SocketAddr = format!("{SERVER}:8080").parse().unwrap();
+    let listener = lab.pods.within(|| TcpListener::bind(address)).unwrap().unwrap();
+    let client = lab.vm1.within(|| TcpStream::connect_timeout(&address, Duration::from_secs(10))).unwrap().unwrap();
+    let (server, _) = listener.accept().unwrap();
+    for end in [&client, &server] {
+        end.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    }
+    (client, server)
+}
+
+/// Sends a line each way.
+fn talk((client, server): &mut (TcpStream, TcpStream)) -> std::io::Result<()> {
+    let mut buffer = [0; 5];
+    client.write_all(b"hello")?;
+    server.read_exact(&mut buffer)?;
+    server.write_all(b"world")?;
+    client.read_exact(&mut buffer)
+}
+
+#[test]
+#[ignore = "boots a container; see `cargo xtask package --test`"]
+fn an_upgrade_keeps_established_connections_and_a_stop_ends_them() {
+    with_seed("upgrade::an_upgrade_keeps_established_connections_and_a_stop_ends_them", |lab, container, built| {
+        let mut connection = connection(lab);
+        talk(&mut connection).unwrap();
+        let process = container.property("gateway", "MainPID").unwrap();
+        container.install(&built.join("next.deb")).unwrap();
+        wait_state(container, "gateway", "active");
+        assert_ne!(container.property("gateway", "MainPID").unwrap(), process);
+        talk(&mut connection).unwrap_or_else(|error| panic!("{error}\n{}", container.journal()));
+        let flows = || container.run("gateway flows --json").unwrap();
+        assert!(flows().contains("8080"), "{}", flows());
+
+        container.run("systemctl stop gateway").unwrap();
+        container.run("systemctl start gateway").unwrap();
+        assert!(!flows().contains("8080"), "{}", flows());
+    });
+}
 
 #[test]
 #[ignore = "boots a container; see `cargo xtask package --test`"]

@@ -1,9 +1,11 @@
 //! Our daemon as a subject.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use aya::maps::MapInfo;
 use gateway_tests::gateway::unique_instance;
 use gateway_tests::wait::wait_until;
 use gateway_tests::{Namespace, Process};
@@ -85,6 +87,62 @@ impl Daemon {
     /// When it has ended.
     pub fn pid(&self) -> Result<i32> {
         Ok(self.process.program_pid()?.as_raw_nonzero().get())
+    }
+
+    /// The CPU time that it has taken so far, in user space and in the kernel.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        // Its threads together; a schedstat holds one thread's time, in nanoseconds.
+        let mut nanoseconds = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.pid()?))? {
+            let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            nanoseconds += text.split_whitespace().next().and_then(|time| time.parse::<u64>().ok()).context("an unreadable schedstat")?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// The memory that it keeps resident, in bytes, the tables not among it.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a status without VmRSS")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    /// The bytes of each of its maps, by name.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn maps(&self) -> Result<HashMap<String, u64>> {
+        let mut maps = HashMap::new();
+        for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", self.pid()?))? {
+            let text = std::fs::read_to_string(entry?.path()).unwrap_or_default();
+            let field = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+            let (Some(id), Some(bytes)) = (field("map_id:"), field("memlock:")) else { continue };
+            let info = MapInfo::from_id(u32::try_from(id)?)?;
+            maps.insert(info.name_as_str().unwrap_or_default().to_owned(), bytes);
+        }
+        Ok(maps)
+    }
+
+    /// The ids of its programs, by name.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn programs(&self) -> Result<HashMap<String, u32>> {
+        let mut ids = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", self.pid()?))? {
+            let text = std::fs::read_to_string(entry?.path()).unwrap_or_default();
+            ids.extend(text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u32>().ok()));
+        }
+        let all = aya::programs::loaded_programs().filter_map(Result::ok);
+        let own = all.filter(|info| ids.contains(&info.id()));
+        Ok(own.map(|info| (info.name_as_str().unwrap_or_default().to_owned(), info.id())).collect())
     }
 }
 

@@ -113,6 +113,16 @@ impl Network {
         self.remote.run("ethtool", &["-K", "snk0", "gro", "on"])?;
         Ok(())
     }
+
+    /// Lets the stations compute their checksums themselves, as what comes from a wire has them.
+    ///
+    /// # Errors
+    /// When ethtool refuses it.
+    pub fn complete_checksums(&self) -> Result<()> {
+        self.hosts.run("ethtool", &["-K", "gen0", "tx", "off"])?;
+        self.remote.run("ethtool", &["-K", "snk0", "tx", "off"])?;
+        Ok(())
+    }
 }
 
 /// Joins two rooms by a veth, and gives the index of the first end.

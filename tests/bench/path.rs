@@ -3,18 +3,19 @@
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, DevMap, MapData, PerCpuArray};
+use anyhow::{Context, Result, ensure};
+use aya::maps::{Array, DevMap, MapData};
 use aya::programs::tc::TcAttachType;
 use aya::programs::xdp::XdpMode;
 use aya::programs::{SchedClassifier, TestRun, Xdp};
 use aya::{Ebpf, TestRunAttrs, TestRunOptions};
 use gateway_daemon::datapath::Raw;
-use gateway_ebpf::bench::{Config, Counter, FIRST_SERVICE, Fault, FrameV4, FrameV6, Layout, SERVICES, STRIDE, TTL, tail};
+use gateway_ebpf::bench::{Config, FIRST_SERVICE, Fault, FrameV4, FrameV6, Layout, SERVICES, STRIDE, TTL, tail};
 use gateway_ebpf::bench::{template_v4, template_v6};
 use gateway_tests::wait::wait_until;
 
 use crate::clock::CpuClock;
+use crate::counts::Counts;
 use crate::network::{EXTERNAL, GENERATOR_MAC, IN_MAC, INTERNAL, NETWORK, NETWORK_V6, Network, REMOTE, REMOTE_V6};
 use crate::workload::{Family, Nat, Setting, Size};
 
@@ -37,18 +38,6 @@ pub struct Expected {
     pub translated: bool,
     /// The hop limit was lowered by one.
     pub routed: bool,
-}
-
-/// What was counted in one run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    sent: u64,
-    received: u64,
-    bad_checksum: u64,
-    bad_header: u64,
-    /// Right replies that came back.
-    pub replies: u64,
-    bad_replies: u64,
 }
 
 /// Which flows a run sends packets of.
@@ -111,6 +100,14 @@ impl Path {
         Ok(path)
     }
 
+    /// A way without generator and sink, for real programs at its ends.
+    ///
+    /// # Errors
+    /// When the kernel refuses something.
+    pub fn bare(purpose: &str, object: &FilePath, setting: Setting) -> Result<Self> {
+        Self::new(purpose, object, setting, Expected { translated: false, routed: false })
+    }
+
     fn new(purpose: &str, object: &FilePath, setting: Setting, expected: Expected) -> Result<Self> {
         let network = Network::new(purpose)?;
         let ebpf = Ebpf::load_file(object).with_context(|| format!("cannot load {}", object.display()))?;
@@ -135,11 +132,10 @@ impl Path {
         let large = size == Size::Large;
         let Expected { translated, routed } = self.expected;
         let forwarded = translated && self.setting.nat == Nat::Forward;
-        let sourced = translated && self.setting.nat == Nat::Source;
-        let (external, mask) = match (sourced, self.setting.is_pooled()) {
-            (false, _) => ([0; 4], [0; 4]),
-            (true, false) => (EXTERNAL, [255; 4]),
-            (true, true) => POOL,
+        let (external, mask) = match self.setting.nat {
+            Nat::Source if translated => (EXTERNAL, [255; 4]),
+            Nat::Pool if translated => POOL,
+            _ => ([0; 4], [0; 4]),
         };
         let target = if forwarded { INTERNAL } else { REMOTE };
         let (template, words, tail): (_, usize, Vec<u8>) = match self.setting.family {
@@ -197,6 +193,13 @@ impl Path {
             })??;
         }
         self.write()
+    }
+
+    /// Turns one bit in the tail of every frame, under a checksum of what was there: what every run has to notice.
+    pub fn spoil_tail(&mut self) {
+        if let Some(last) = self.frame.last_mut() {
+            *last ^= 0x10;
+        }
     }
 
     /// Forwards, and spoils some packets: what every run has to notice.
@@ -264,25 +267,35 @@ impl Path {
         Ok(nanoseconds as f64 / f64::from(packets))
     }
 
+    /// Sends packets as [`Path::measure`] does, and gives how many of them were lost.
+    ///
+    /// # Errors
+    /// When a packet is wrong.
+    pub fn lose(&mut self, cpu: &CpuClock, range: Range, packets: u32) -> Result<u64> {
+        let (_, counts) = self.send(cpu, range, packets, false)?;
+        counts.judge_right()?;
+        Ok(counts.sent - counts.received)
+    }
+
     /// Sends one packet and says at once whether it has arrived, and right.
     ///
     /// # Errors
     /// When it is wrong.
     pub fn probe(&mut self, cpu: &CpuClock) -> Result<bool> {
-        let before = self.counts()?;
+        let before = Counts::read(&self.ebpf)?;
         self.inject(cpu, Range::of(1), 1, false)?;
-        let counts = self.counts()?.since(&before);
+        let counts = Counts::read(&self.ebpf)?.since(&before);
         counts.judge_right()?;
         Ok(counts.received == 1)
     }
 
     fn send(&mut self, cpu: &CpuClock, range: Range, packets: u32, answered: bool) -> Result<(u64, Counts)> {
-        let before = self.counts()?;
+        let before = Counts::read(&self.ebpf)?;
         let nanoseconds = self.inject(cpu, range, packets, answered)?;
         let mut counts = Counts::default();
         // Whether all came is the caller's to judge.
         let _ = wait_until(STRAGGLERS, "the last packets", || {
-            counts = self.counts()?.since(&before);
+            counts = Counts::read(&self.ebpf)?.since(&before);
             Ok(counts.received >= counts.sent && (!answered || counts.replies >= counts.sent))
         });
         Ok((nanoseconds, counts))
@@ -324,19 +337,6 @@ impl Path {
         &mut self.config
     }
 
-    fn counts(&self) -> Result<Counts> {
-        let map: PerCpuArray<&MapData, u64> = self.ebpf.map("COUNTERS").context("the bench's object lacks a map")?.try_into()?;
-        let read = |counter: Counter| -> Result<u64> { Ok(map.get(&(counter as u32), 0)?.iter().sum()) };
-        Ok(Counts {
-            sent: read(Counter::Sent)?,
-            received: read(Counter::Received)?,
-            bad_checksum: read(Counter::BadChecksum)?,
-            bad_header: read(Counter::BadHeader)?,
-            replies: read(Counter::Replies)?,
-            bad_replies: read(Counter::BadReplies)?,
-        })
-    }
-
     /// How many frames XDP has redirected at the gateway's door so far, by the driver's own count.
     ///
     /// # Errors
@@ -345,36 +345,5 @@ impl Path {
         let text = self.network.gateway.run("ethtool", &["-S", "in0"])?;
         let values = text.lines().filter_map(|line| line.trim().split_once(": "));
         Ok(values.filter(|(name, _)| name.ends_with("_xdp_redirect")).filter_map(|(_, value)| value.parse::<u64>().ok()).sum())
-    }
-}
-
-impl Counts {
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            sent: self.sent - before.sent,
-            received: self.received - before.received,
-            bad_checksum: self.bad_checksum - before.bad_checksum,
-            bad_header: self.bad_header - before.bad_header,
-            replies: self.replies - before.replies,
-            bad_replies: self.bad_replies - before.bad_replies,
-        }
-    }
-
-    fn judge_right(&self) -> Result<()> {
-        let Self { bad_checksum, bad_header, bad_replies, .. } = *self;
-        if bad_checksum + bad_header + bad_replies > 0 {
-            bail!("wrong packets: {bad_checksum} by checksum, {bad_header} by header, {bad_replies} replies");
-        }
-        Ok(())
-    }
-
-    fn judge(&self, packets: u32) -> Result<()> {
-        let Self { sent, received, .. } = *self;
-        if sent != u64::from(packets) {
-            bail!("the generator made {sent} frames in place of {packets}");
-        }
-        self.judge_right()?;
-        ensure!(received == sent, "{received} of {sent} packets arrived");
-        Ok(())
     }
 }

@@ -47,9 +47,9 @@ pub fn gateway(setting: &Setting, mode: Mode, rules: usize, udp_timeout: Option<
         text += &format!("[timeouts]\nudp = \"{timeout}\"\n");
     }
     match nat {
-        Nat::Source => {
-            let translate =
-                if setting.is_pooled() { "{ addresses = [\"10.88.1.0-10.88.1.15\"], ports = \"1024-65535\" }" } else { "\"masquerade\"" };
+        Nat::Source | Nat::Pool => {
+            let pool = "{ addresses = [\"10.88.1.0-10.88.1.15\"], ports = \"1024-65535\" }";
+            let translate = if *nat == Nat::Pool { pool } else { "\"masquerade\"" };
             text += &format!(
                 "[[nat.source]]\nname = \"everybody\"\nfrom = \"inside\"\nto = \"outside\"\nsource = [\"10.77.0.0/24\"]\ntranslate = {translate}\n"
             );
@@ -98,8 +98,8 @@ pub fn nftables(setting: &Setting, flowtable: bool, rules: usize) -> String {
     }
     text += "iifname in0 oifname out0 accept\n}\n";
     match setting.nat {
-        Nat::Source => {
-            let translate = if setting.is_pooled() { "snat to 10.88.1.0-10.88.1.15 persistent" } else { "masquerade" };
+        Nat::Source | Nat::Pool => {
+            let translate = if setting.nat == Nat::Pool { "snat to 10.88.1.0-10.88.1.15 persistent" } else { "masquerade" };
             text += &format!("chain postrouting {{\ntype nat hook postrouting priority 100;\noifname out0 {translate}\n}}\n");
         }
         Nat::Forward => {

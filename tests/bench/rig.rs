@@ -70,16 +70,30 @@ impl Rig {
     /// # Errors
     /// When the machine lacks what it needs, or something failed.
     pub fn set_up(subject: Subject, setting: Setting, tools: Tools<'_>) -> Result<Self, Unavailable> {
-        Self::with_rules(subject, setting, tools, 1)
+        present(subject, &setting)?;
+        let path = Path::through(subject.name(), tools.object, setting, subject.expected(&setting))?;
+        Self::on(path, subject, setting, tools)
     }
 
-    /// The same with so many firewall rules, of which the last one accepts.
+    /// Sets the subject up with room for real programs at both ends.
     ///
     /// # Errors
     /// As [`Rig::set_up`].
-    pub fn with_rules(subject: Subject, setting: Setting, tools: Tools<'_>, rules: usize) -> Result<Self, Unavailable> {
+    pub fn for_programs(subject: Subject, setting: Setting, tools: Tools<'_>) -> Result<Self, Unavailable> {
         present(subject, &setting)?;
-        let path = Path::through(subject.name(), tools.object, setting, subject.expected(&setting))?;
+        let path = Path::bare(subject.name(), tools.object, setting)?;
+        path.network.settle(subject.is_bridged())?;
+        if subject.is_xdp() {
+            path.network.let_ends_poll()?;
+        }
+        if subject.is_xdp() && !subject.is_ours() {
+            // Where XDP takes a packet from a local stack, nobody completes its checksum any more.
+            path.network.complete_checksums()?;
+        }
+        Self::on(path, subject, setting, tools)
+    }
+
+    fn on(path: Path, subject: Subject, setting: Setting, tools: Tools<'_>) -> Result<Self, Unavailable> {
         let mut rig = Self { daemon: None, subject, setting, path, _other: None };
         let room = |rig: &Self| Namespace::existing(rig.path.network.gateway.name());
         match subject {
@@ -102,14 +116,14 @@ impl Rig {
                     return Err(Unavailable::missing("this kernel has no flowtables (CONFIG_NF_FLOW_TABLE)"));
                 }
                 forward_by_kernel(&room(&rig))?;
-                nftables(&room(&rig), tools.files, &policy::nftables(&setting, flowtable, rules))?;
+                nftables(&room(&rig), tools.files, &policy::nftables(&setting, flowtable, 1))?;
             }
             Subject::Einat => {
                 forward_by_kernel(&room(&rig))?;
                 rig._other = Some(einat(&rig.path.network.gateway)?);
             }
-            Subject::Tc => rig.daemon = Some(daemon(&rig, tools, Mode::Tc, rules)?),
-            Subject::Xdp => rig.daemon = Some(daemon(&rig, tools, Mode::Xdp, rules)?),
+            Subject::Tc => rig.daemon = Some(daemon(&rig, tools, Mode::Tc)?),
+            Subject::Xdp => rig.daemon = Some(daemon(&rig, tools, Mode::Xdp)?),
         }
         Ok(rig)
     }
@@ -189,9 +203,9 @@ pub fn nftables(room: &Namespace, files: &FilePath, rules: &str) -> Result<()> {
     Ok(())
 }
 
-fn daemon(rig: &Rig, tools: Tools<'_>, mode: Mode, rules: usize) -> Result<Daemon> {
+fn daemon(rig: &Rig, tools: Tools<'_>, mode: Mode) -> Result<Daemon> {
     let room = &rig.path.network.gateway;
-    let daemon = Daemon::launch(room, tools.gateway, tools.files, &policy::gateway(&rig.setting, mode, rules, None))?;
+    let daemon = Daemon::launch(room, tools.gateway, tools.files, &policy::gateway(&rig.setting, mode, 1, None))?;
     daemon.wait_ready(room, mode)?;
     Ok(daemon)
 }
@@ -222,7 +236,7 @@ fn einat(room: &Namespace) -> Result<Process> {
 pub fn describe(setting: &Setting) -> String {
     let family = if setting.family == Family::V4 { "IPv4" } else { "IPv6" };
     let nat = match setting.nat {
-        Nat::Source if setting.is_pooled() => "source NAT to a pool",
+        Nat::Pool => "source NAT to a pool",
         Nat::Source => "masquerade",
         Nat::Forward => "port forward",
         Nat::None => "no NAT",
@@ -230,13 +244,3 @@ pub fn describe(setting: &Setting) -> String {
     format!("{family}, {nat}, tables for {} flows", setting.capacity)
 }
 
-/// The error of something that is not there.
-///
-/// # Errors
-/// Always: for callers that cannot go on without.
-pub fn required(unavailable: Unavailable, subject: Subject) -> anyhow::Error {
-    match unavailable {
-        Unavailable::Missing(why) => anyhow::anyhow!("{subject}: {why}"),
-        Unavailable::Failed(error) => Err::<(), _>(error).with_context(|| format!("cannot set up {subject}")).unwrap_err(),
-    }
-}

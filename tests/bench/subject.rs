@@ -120,7 +120,7 @@ impl Subject {
     pub fn can(self, setting: &Setting) -> bool {
         match self {
             // Masquerading of one address is what it has.
-            Self::Einat => setting.family == Family::V4 && setting.nat == Nat::Source && !setting.is_pooled(),
+            Self::Einat => setting.family == Family::V4 && setting.nat == Nat::Source,
             _ => true,
         }
     }

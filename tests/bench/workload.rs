@@ -17,8 +17,10 @@ pub enum Family {
 /// The translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nat {
-    /// From the hosts out: masquerade, and a pool of addresses where one cannot hold all endpoints.
+    /// From the hosts out, to the gateway's own address.
     Source,
+    /// From the hosts out, to sixteen addresses: one holds 64,512 endpoints.
+    Pool,
     /// The other way round: the hosts' side is outside, and ports of the gateway are a server's.
     Forward,
     /// None: routing and the firewall.
@@ -48,10 +50,10 @@ impl Setting {
         Self { family: Family::V4, nat: Nat::Source, capacity: Self::USUAL }
     }
 
-    /// Whether one external address is too few.
+    /// The same to a pool: for measurements that open new flows again and again.
     #[must_use]
-    pub fn is_pooled(&self) -> bool {
-        self.nat == Nat::Source && self.capacity > Self::USUAL
+    pub fn pool() -> Self {
+        Self { nat: Nat::Pool, ..Self::masquerade() }
     }
 }
 
@@ -118,8 +120,9 @@ impl Workload {
     /// What a gateway has to be set up for.
     #[must_use]
     pub fn setting(&self) -> Setting {
-        let capacity = if self.flows > BLOCK { Setting::GREAT } else { Setting::USUAL };
-        Setting { family: self.family, nat: self.nat, capacity }
+        let great = self.flows > BLOCK;
+        let nat = if great && self.nat == Nat::Source { Nat::Pool } else { self.nat };
+        Setting { family: self.family, nat, capacity: if great { Setting::GREAT } else { Setting::USUAL } }
     }
 }
 

@@ -58,6 +58,14 @@ pub struct Line {
     verdict: Verdict,
 }
 
+impl Line {
+    /// What can be said.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+}
+
 /// Everything that both runs have.
 #[must_use]
 pub fn lines(old: &Results, new: &Results) -> Vec<Line> {
@@ -135,7 +143,7 @@ pub fn text(old: &Results, new: &Results) -> String {
             line.verdict.text(line.figure.metric.is_timed()).to_owned(),
         ]);
     }
-    let of = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
+    let of = |verdict| lines.iter().filter(|line| line.verdict() == verdict).count();
     let mut text = format!(
         "Compared with the run of commit {} ({}, kernel {})\n{table}\n{} better, {} worse, {} the same, {} not distinguishable, {} with too few rounds\n",
         old.commit,

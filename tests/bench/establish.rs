@@ -131,13 +131,16 @@ fn sweep(run: &Run<'_>, rig: &mut Rig) -> Result<f64> {
     let daemon = daemon.as_ref().context("a daemon")?;
     daemon.reload(&path.network.gateway, &policy::gateway(&setting, mode, 1, None))?;
     path.converse(run.cpu, Range::of(TORN))?;
+    let used = || -> Result<u64> {
+        let status = daemon.ask(&path.network.gateway, "status")?;
+        let tables = status["tables"].as_array().context("status without tables")?;
+        let flows = tables.iter().filter(|table| table["name"].as_str().is_some_and(|name| name.starts_with("flows")));
+        Ok(flows.filter_map(|table| table["used"].as_u64()).sum())
+    };
+    // The sweep is what counts them, so it has to have seen them first.
+    wait_until(SWEPT, "the sweep to have seen all flows", || Ok(used()? >= u64::from(TORN)))?;
     let before = daemon.cpu_time()?;
     daemon.reload(&path.network.gateway, &policy::gateway(&setting, mode, 1, Some("1s")))?;
-    wait_until(SWEPT, "the sweep to have ended all flows", || {
-        let status = daemon.ask(&path.network.gateway, "status")?;
-        let used = |table: &&serde_json::Value| table["name"].as_str().is_some_and(|name| name.starts_with("flows"));
-        let tables = status["tables"].as_array().context("status without tables")?;
-        Ok(tables.iter().filter(used).all(|table| table["used"] == 0))
-    })?;
+    wait_until(SWEPT, "the sweep to have ended all flows", || Ok(used()? == 0))?;
     Ok((daemon.cpu_time()? - before).as_secs_f64())
 }

@@ -7,8 +7,7 @@ use gateway_tests::figures::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::figure::{Figure, Metric, Results};
-use crate::report::{LIMIT, TODAY, beside, number, of_metric, title};
-use crate::statistics::paired;
+use crate::report::{number, of_metric, standing, times, title};
 use crate::targets::{self, Outcome};
 
 const STYLE: &str = "\
@@ -26,7 +25,7 @@ svg { max-width: 100%; height: auto }";
 pub fn page(results: &Results) -> Result<String> {
     let mut sections = Vec::new();
     for metric in Metric::ALL {
-        let figures: Vec<&Figure> = of_metric(results, metric).collect();
+        let figures = of_metric(results, metric);
         if !figures.is_empty() {
             sections.push(section(results, metric, &figures)?);
         }
@@ -64,7 +63,7 @@ fn section(results: &Results, metric: Metric, figures: &[&Figure]) -> Result<Mar
         (PreEscaped(drawing))
         (PreEscaped(bars))
         table {
-            tr { th {} th {} th { "median" } th { "min" } th { "spread" } th { "nftables ÷ it" } th { "it ÷ limit" } th { "rounds" } th { "void" } }
+            tr { th {} th {} th { "median" } th { "min" } th { "spread" } th { "better than nftables" } th { "worse than the limit" } th { "rounds" } th { "void" } }
             @for figure in figures { (row(results, figure)) }
         }
     })
@@ -73,12 +72,7 @@ fn section(results: &Results, metric: Metric, figures: &[&Figure]) -> Result<Mar
 fn row(results: &Results, figure: &Figure) -> Markup {
     let summary = Summary::of(&figure.valid());
     let show = |value: Option<f64>| value.map_or("–".to_owned(), number);
-    let timed = figure.metric.is_timed();
-    let today = beside(results, figure, TODAY).filter(|_| timed).and_then(|today| paired(&today.samples, &figure.samples));
-    let limit = beside(results, figure, LIMIT).filter(|_| timed).and_then(|limit| paired(&figure.samples, &limit.samples));
-    let times = |interval: Option<crate::statistics::Interval>| {
-        interval.map_or(String::new(), |of| format!("{} ({}–{})", number(of.value), number(of.low), number(of.high)))
-    };
+    let (today, limit) = standing(results, figure);
     html! {
         tr {
             td { (figure.case) }

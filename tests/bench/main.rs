@@ -12,6 +12,7 @@ mod figure;
 mod footprint;
 mod fresh;
 mod html;
+mod micro;
 mod network;
 mod packets;
 mod path;
@@ -40,6 +41,7 @@ use gateway_daemon::datapath::bench_object;
 use choice::{Choice, Only, Part};
 use clock::CpuClock;
 use figure::{Machine, Results};
+use micro::CoreCase;
 use rig::Tools;
 use run::Run;
 
@@ -54,6 +56,12 @@ struct Arguments {
     commit: String,
     #[arg(long)]
     full: bool,
+    /// The micro-benchmarks, and nothing else.
+    #[arg(long)]
+    micro: bool,
+    /// Only perform this, for callgrind to count.
+    #[arg(long)]
+    core_case: Option<CoreCase>,
     #[arg(long)]
     only: Vec<Only>,
     #[arg(long)]
@@ -80,6 +88,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(case) = arguments.core_case {
+        return case.perform().map(|()| ExitCode::SUCCESS);
+    }
     // Read before anything is measured: a mistake in a name shall not cost an hour.
     let old = arguments.compare.as_deref().map(read).transpose()?;
     let results = match &arguments.show {
@@ -120,7 +131,10 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let choice = Choice::of(&arguments.only, arguments.full);
     let run = Run::new(&cpu, tools, &choice.subjects, arguments.full, &interrupted);
     run.say(&format!("measuring on CPU {}: {}", cpu.cpu(), choice.extent));
-    for part in &choice.parts {
+    if arguments.micro {
+        micro::run(&run)?;
+    }
+    for part in choice.parts.iter().filter(|_| !arguments.micro) {
         match part {
             Part::Packets => packets::run(&run, &choice.workloads)?,
             Part::Tcp => tcp::run(&run)?,
@@ -132,7 +146,8 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     run.say("done");
     let (figures, missing) = run.finish();
     let machine = machine();
-    Ok(Results { format: Results::FORMAT, date, commit: arguments.commit.clone(), extent: choice.extent, machine, figures, missing })
+    let extent = if arguments.micro { "micro".to_owned() } else { choice.extent };
+    Ok(Results { format: Results::FORMAT, date, commit: arguments.commit.clone(), extent, machine, figures, missing })
 }
 
 fn read(file: &Path) -> Result<Results> {

@@ -32,8 +32,10 @@ pub const HOST: [u8; 4] = [10, 77, 0, 10];
 pub const GENERATOR_MAC: [u8; 6] = [2, 0, 0, 0, 1, 1];
 /// The gateway's end on the hosts' side.
 pub const IN_MAC: [u8; 6] = [2, 0, 0, 0, 1, 2];
-const OUT_MAC: [u8; 6] = [2, 0, 0, 0, 2, 1];
-const SINK_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
+/// The gateway's end on the remote's side.
+pub const OUT_MAC: [u8; 6] = [2, 0, 0, 0, 2, 1];
+/// The remote's end.
+pub const SINK_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
 
 /// Three rooms and two wires. Dropped, the namespaces go, with the programs in them.
 pub struct Network {

@@ -10,7 +10,7 @@ use aya::programs::xdp::XdpMode;
 use aya::programs::{SchedClassifier, TestRun, Xdp};
 use aya::{Ebpf, TestRunAttrs, TestRunOptions};
 use gateway_daemon::datapath::Raw;
-use gateway_ebpf::bench::{Config, FIRST_SERVICE, Fault, FrameV4, FrameV6, Layout, SERVICES, STRIDE, TTL, tail};
+use gateway_ebpf::bench::{Config, FIRST_SERVICE, FrameV4, FrameV6, Layout, SERVICES, STRIDE, TTL, tail};
 use gateway_ebpf::bench::{template_v4, template_v6};
 use gateway_tests::wait::wait_until;
 
@@ -195,22 +195,6 @@ impl Path {
         self.write()
     }
 
-    /// Turns one bit in the tail of every frame, under a checksum of what was there: what every run has to notice.
-    pub fn spoil_tail(&mut self) {
-        if let Some(last) = self.frame.last_mut() {
-            *last ^= 0x10;
-        }
-    }
-
-    /// Forwards, and spoils some packets: what every run has to notice.
-    ///
-    /// # Errors
-    /// When the kernel refuses the program.
-    pub fn forward_faultily(&mut self, fault: Fault) -> Result<()> {
-        self.config.fault = fault as u32;
-        self.forward_by_xdp("bench_faulty")
-    }
-
     fn attach(&mut self, name: &str, place: Place) -> Result<()> {
         let Self { network, ebpf, .. } = self;
         let (room, interface) = match place {
@@ -302,9 +286,7 @@ impl Path {
     }
 
     fn inject(&mut self, cpu: &CpuClock, range: Range, packets: u32, answered: bool) -> Result<u64> {
-        self.config.first = range.first;
-        self.config.flows = range.flows;
-        self.config.stride = STRIDE % range.flows;
+        self.choose(range);
         self.config.return_to = if answered { self.network.sink } else { 0 };
         self.write()?;
         let generator: &Xdp = self.ebpf.program(self.generator()).context("the bench's object lacks a program")?.try_into()?;
@@ -320,6 +302,18 @@ impl Path {
                 generator.test_run(options)
             })
         })?
+    }
+
+    /// Lets the frames from now on be of these flows.
+    pub fn choose(&mut self, range: Range) {
+        self.config.first = range.first;
+        self.config.flows = range.flows;
+        self.config.stride = STRIDE % range.flows;
+    }
+
+    /// What the generator's frames are made of, to look at and to spoil.
+    pub fn frame(&mut self) -> &mut Vec<u8> {
+        &mut self.frame
     }
 
     /// Tells the programs what holds from now on.

@@ -10,26 +10,44 @@ use crate::subject::Subject;
 use crate::targets::{self, Outcome};
 
 /// What users have today.
-pub const TODAY: Subject = Subject::Nftables;
+const TODAY: Subject = Subject::Nftables;
 /// What no datapath of this set-up can be better than.
-pub const LIMIT: Subject = Subject::Devmap;
+const LIMIT: Subject = Subject::Devmap;
 
 /// What the figures mean.
 const NOTES: &str = "\
-Median over the rounds; spread: the distance of the quartiles; ratios: the median of the rounds' own, with the interval that holds it at
-95 %. Packets: CPU time over the generator's own, at the machine's fastest speed. In each run that counts every packet was received, with
+Median over the rounds; spread: the distance of the quartiles. Times better or worse: the median of the rounds' own ratios, with the
+interval that holds it at 95 %. Packets: CPU time over the generator's own, at the machine's fastest speed. In each run that counts every packet was received, with
 right checksums and headers; void runs, where one was not, are left out.
 ";
 
 /// The yardstick's figure beside this one.
-#[must_use]
-pub fn beside<'a>(results: &'a Results, figure: &Figure, yardstick: Subject) -> Option<&'a Figure> {
+fn beside<'a>(results: &'a Results, figure: &Figure, yardstick: Subject) -> Option<&'a Figure> {
     results.figure(figure.metric, figure.case.name(), yardstick).filter(|other| other.subject != figure.subject)
 }
 
-/// The figures of one metric, and their cases, in the order in which they were measured.
-pub fn of_metric(results: &Results, metric: Metric) -> impl Iterator<Item = &Figure> {
-    results.figures.iter().filter(move |figure| figure.metric == metric)
+/// How many times better than what users have today the subject is, and how many times worse than the limit, where the run has those.
+#[must_use]
+pub fn standing(results: &Results, figure: &Figure) -> (Option<Interval>, Option<Interval>) {
+    let ratio = |over: &Figure, under: &Figure| paired(&over.samples, &under.samples);
+    let (today, limit) = (beside(results, figure, TODAY), beside(results, figure, LIMIT));
+    if !figure.metric.is_timed() {
+        return (None, None);
+    }
+    if figure.metric.more_is_better() {
+        (today.and_then(|today| ratio(figure, today)), limit.and_then(|limit| ratio(limit, figure)))
+    } else {
+        (today.and_then(|today| ratio(today, figure)), limit.and_then(|limit| ratio(figure, limit)))
+    }
+}
+
+/// The figures of one metric; those of one case together, in the order in which cases were measured.
+pub fn of_metric(results: &Results, metric: Metric) -> Vec<&Figure> {
+    let mut figures: Vec<&Figure> = results.figures.iter().filter(|figure| figure.metric == metric).collect();
+    let cases: Vec<_> = figures.iter().map(|figure| &figure.case).collect();
+    let place = |figure: &&Figure| cases.iter().position(|case| **case == figure.case);
+    figures.sort_by_key(place);
+    figures
 }
 
 /// A number with as many digits as say something.
@@ -57,7 +75,9 @@ pub fn title(subject: &str) -> &str {
     Subject::named(subject).map_or(subject, |subject| subject.title())
 }
 
-fn times(interval: Option<Interval>) -> String {
+/// A ratio and its interval; nothing where there is none.
+#[must_use]
+pub fn times(interval: Option<Interval>) -> String {
     interval.map_or(String::new(), |of| format!("{} ({}–{})", number(of.value), number(of.low), number(of.high)))
 }
 
@@ -66,7 +86,7 @@ fn times(interval: Option<Interval>) -> String {
 pub fn text(results: &Results) -> String {
     let mut text = String::new();
     for metric in Metric::ALL {
-        let figures: Vec<&Figure> = of_metric(results, metric).collect();
+        let figures = of_metric(results, metric);
         if !figures.is_empty() {
             text += &format!("\n{} [{}]\n{}\n", metric.title(), metric.unit(), table(results, &figures));
         }
@@ -89,7 +109,7 @@ fn table(results: &Results, figures: &[&Figure]) -> Table {
     let mut header = vec!["", "", "median", "min", "spread"];
     let timed = figures[0].metric.is_timed();
     if timed {
-        header.extend(["nftables ÷ it", "it ÷ limit", "rounds", "void", "unsteady"]);
+        header.extend(["better than nftables", "worse than the limit", "rounds", "void", "unsteady"]);
     }
     table.set_header(&header);
     let mut case = "";
@@ -106,8 +126,7 @@ fn table(results: &Results, figures: &[&Figure]) -> Table {
             show(summary.map(|s| s.spread)),
         ];
         if timed {
-            let today = beside(results, figure, TODAY).and_then(|today| paired(&today.samples, &figure.samples));
-            let limit = beside(results, figure, LIMIT).and_then(|limit| paired(&figure.samples, &limit.samples));
+            let (today, limit) = standing(results, figure);
             row.extend([times(today), times(limit)]);
             let rounds = [figure.valid().len(), figure.void.len(), figure.unsteady as usize];
             row.extend(rounds.map(|count| count.to_string()));

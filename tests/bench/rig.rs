@@ -127,12 +127,6 @@ impl Rig {
         }
         Ok(rig)
     }
-
-    /// Our daemon's mode, if it is the subject.
-    #[must_use]
-    pub fn mode(&self) -> Option<Mode> {
-        mode(self.subject)
-    }
 }
 
 /// Our daemon's mode, if it is the subject.
@@ -243,4 +237,3 @@ pub fn describe(setting: &Setting) -> String {
     };
     format!("{family}, {nat}, tables for {} flows", setting.capacity)
 }
-

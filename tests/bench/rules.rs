@@ -56,7 +56,7 @@ pub fn run(run: &Run<'_>) -> Result<()> {
                     }
                     Err(error) => {
                         series.refused = true;
-                        run.miss(format!("{} with {rules} rules", rig.subject), first_line(&format!("{error:#}")));
+                        run.miss(format!("{} with {rules} rules", rig.subject), reason(&format!("{error:#}")));
                         continue;
                     }
                 }
@@ -135,7 +135,8 @@ fn nftables(room: &Namespace, files: &FilePath, rules: &str) -> Result<f64> {
     Ok(begin.elapsed().as_secs_f64() * 1000.0)
 }
 
-/// An error of the policy goes over several lines, with the text underlined.
-fn first_line(text: &str) -> &str {
-    text.lines().map(str::trim).find(|line| line.contains("1024") || line.contains("1,024")).unwrap_or_else(|| text.lines().next().unwrap_or(""))
+/// An error of the policy names a place in a file that is gone by the time somebody reads this.
+fn reason(text: &str) -> &str {
+    let line = text.lines().find(|line| line.contains(".toml:")).or_else(|| text.lines().next()).unwrap_or_default();
+    line.split_once(".toml:").and_then(|(_, place)| place.split_once(": ")).map_or(line, |(_, error)| error)
 }

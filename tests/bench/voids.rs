@@ -1,29 +1,25 @@
 //! The bench notices: a run with a wrong or a missing packet is void.
-// This target takes only what sends and counts; the rest of these files is the bench's.
-#![allow(dead_code)]
-
-mod clock;
-mod counts;
-mod network;
-mod path;
-mod workload;
-
 use anyhow::Result;
 use gateway_daemon::datapath::bench_object;
 use gateway_ebpf::bench::Fault;
 use gateway_tests::skip::may_use_namespaces;
 
-use clock::CpuClock;
-use path::{Expected, Path, Range};
-use workload::{Setting, Size};
+use crate::clock::CpuClock;
+use crate::path::{Expected, Path, Range};
+use crate::workload::{Setting, Size};
 
 const PACKETS: u32 = 10_000;
 const FLOWS: u32 = 100;
 
+fn forward(path: &mut Path, fault: Fault) -> Result<()> {
+    path.config().fault = fault as u32;
+    path.forward_by_xdp("bench_faulty")
+}
+
 /// Sends through a forwarder with a fault; what the run says.
 fn outcome(fault: Fault, translated: bool) -> Result<f64> {
     let mut path = Path::through("void", bench_object(), Setting::masquerade(), Expected { translated, routed: false })?;
-    path.forward_faultily(fault)?;
+    forward(&mut path, fault)?;
     path.measure(&CpuClock::of(0), Range::of(FLOWS), PACKETS)
 }
 
@@ -70,9 +66,9 @@ fn a_corrupted_tail_of_a_large_packet_voids_the_run() {
     }
     let mut path = Path::through("void", bench_object(), Setting::masquerade(), Expected { translated: false, routed: false }).unwrap();
     path.prepare(Size::Large);
-    path.forward_faultily(Fault::None).unwrap();
+    forward(&mut path, Fault::None).unwrap();
     path.measure(&CpuClock::of(0), Range::of(FLOWS), PACKETS).unwrap();
-    path.spoil_tail();
+    *path.frame().last_mut().unwrap() ^= 0x10;
     let error = path.measure(&CpuClock::of(0), Range::of(FLOWS), PACKETS).unwrap_err().to_string();
     assert!(error.contains("10000 by checksum"), "{error}");
 }

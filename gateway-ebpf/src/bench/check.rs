@@ -76,11 +76,8 @@ pub fn has_right_headers<L: Layout>(frame: &L, config: &Config) -> bool {
         source(frame) & config.external_mask == config.external && source_port != 0
     };
     // Only IPv4 is translated.
-    let destination_is_right = if L::HEADER_CHECKSUM {
-        destination(frame) == config.remote
-    } else {
-        is_target(frame, config, L::SOURCE * 2 + 1 + L::ADDRESS)
-    };
+    let destination_is_right =
+        if L::HEADER_CHECKSUM { destination(frame) == config.remote } else { is_target(frame, config, L::SOURCE * 2 + 1 + L::ADDRESS) };
     let service = u16::from_be(first(frame.word(L::PORTS + 4)));
     let port = Port::new(service.wrapping_add(config.shift as u16)).wire();
     source_is_right && destination_is_right && half(frame, L::PORTS * 2 + 2) == port && frame.ttl() == config.ttl

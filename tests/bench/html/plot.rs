@@ -21,7 +21,8 @@ const OTHERS: RGBColor = RGBColor(150, 156, 166);
 
 /// The colour of a subject's line.
 fn colour(subject: &str) -> RGBColor {
-    let palette = [(214, 39, 40), (140, 86, 75), (148, 103, 189), (188, 189, 34), (23, 190, 207), (127, 127, 127), (255, 127, 14), (227, 119, 194)];
+    let palette =
+        [(214, 39, 40), (140, 86, 75), (148, 103, 189), (188, 189, 34), (23, 190, 207), (127, 127, 127), (255, 127, 14), (227, 119, 194)];
     match Subject::named(subject) {
         Some(Subject::Xdp) => OURS,
         Some(Subject::Tc) => RGBColor(90, 160, 220),
@@ -67,7 +68,8 @@ pub fn by_flows(figures: &[&Figure]) -> Result<String> {
             .map_err(failed)?;
         chart.configure_mesh().light_line_style(WHITE).x_desc("flows").y_desc("ns per packet").draw().map_err(failed)?;
         for subject in Subject::ALL {
-            let mut line: Vec<(f64, f64)> = points.iter().filter(|(name, _, _)| *name == subject.name()).map(|(_, x, y)| (*x, *y)).collect();
+            let mut line: Vec<(f64, f64)> =
+                points.iter().filter(|(name, _, _)| *name == subject.name()).map(|(_, x, y)| (*x, *y)).collect();
             if line.is_empty() {
                 continue;
             }

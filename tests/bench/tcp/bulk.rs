@@ -25,9 +25,11 @@ pub fn serve(network: &Network) -> Result<()> {
 pub fn measure(network: &Network, places: &Places, bytes: u64) -> Result<[f64; 2]> {
     let affinity = format!("{},{}", places.client.cpu(), places.server.cpu());
     let softirqs = places.softirqs();
-    let text = network.hosts.run("iperf3", &["-c", "10.88.0.2", "-n", &bytes.to_string(), "-A", &affinity, "-J"])?;
+    let output = network.hosts.output("iperf3", &["-c", "10.88.0.2", "-n", &bytes.to_string(), "-A", &affinity, "-J"])?;
     let softirqs = (places.softirqs() - softirqs) as f64 / 1e9;
-    let end = serde_json::from_str::<Value>(&text)?["end"].take();
+    let mut answer: Value = serde_json::from_slice(&output.stdout).context("iperf3 answers no JSON")?;
+    ensure!(output.status.success(), "iperf3 ended with {}: {}", output.status, answer["error"]);
+    let end = answer["end"].take();
     let number = |value: &Value| value.as_f64().with_context(|| format!("iperf3 answers in another form: {end:#}"));
     let (sent, received) = (number(&end["sum_sent"]["bytes"])?, number(&end["sum_received"]["bytes"])?);
     // The server stops counting when the client says that it has sent all; what is in flight then is a few buffers.

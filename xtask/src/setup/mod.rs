@@ -21,6 +21,16 @@ pub struct Arguments {
     /// Bring clippy and rustfmt too, which .ci/run needs.
     #[arg(long)]
     ci: bool,
+    /// Bring what only the bench runs too.
+    #[arg(long)]
+    bench: bool,
+}
+
+impl Arguments {
+    /// What `cargo xtask bench` needs.
+    pub fn for_bench() -> Self {
+        Self { bench: true, ..Self::default() }
+    }
 }
 
 /// Brings everything, or says what is missing and what to do by hand.
@@ -34,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let _lock = tools.lock()?;
     let toolchain = Toolchain::detect()?;
     // First, since the steps below call programs that a minimal system may lack.
-    packages::ensure(&progress, &tools)?;
+    packages::ensure(&progress, &tools, arguments.bench)?;
     let rust_src = rust_src::ensure(&progress, &tools, &toolchain)?;
     let linker = linker::ensure(&progress, &tools, &toolchain)?;
     if arguments.ci {

@@ -11,9 +11,12 @@ use super::tools::Tools;
 use crate::progress::Progress;
 use crate::shell::{answer, logged, tail};
 
+/// Names of which one will do, and what for.
+type Need = (&'static [&'static str], &'static str);
+
 /// What is needed, and why. The first name of a line is installed; any of the others will do where it is present.
 /// None of them starts a service by itself, nginx excepted (see [`QuietService`]): `dnsmasq-base` is dnsmasq without one.
-const NEEDED: &[(&[&str], &str)] = &[
+const NEEDED: &[Need] = &[
     (&["iproute2"], "namespaces and links"),
     (&["procps"], "sysctl and ps"),
     (&["nftables"], "the guard table, and the oracle of the parity tests"),
@@ -32,22 +35,26 @@ const NEEDED: &[(&[&str], &str)] = &[
     (&["netcat-openbsd"], "traffic: connection attempts"),
 ];
 
+/// What only the bench runs. xdp-forward is not among them: it came to xdp-tools with 1.5, and Debian 12 has 1.3.
+const BENCH: &[Need] = &[(&["valgrind"], "the bench: instructions of the packet core")];
+
 /// The longest that an installation may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// Makes sure of the packages.
+/// Makes sure of the packages; `bench`: of those that only the bench runs too.
 ///
 /// # Errors
 /// When packages are missing and cannot be installed: not root, no Debian, or apt fails.
-pub fn ensure(progress: &Progress, tools: &Tools) -> Result<()> {
+pub fn ensure(progress: &Progress, tools: &Tools, bench: bool) -> Result<()> {
+    let needed: Vec<Need> = NEEDED.iter().chain(BENCH.iter().filter(|_| bench)).copied().collect();
     let Ok(listed) = answer("dpkg-query", &["-W", "-f", "${Package} ${db:Status-Status}\n"]) else {
         progress.say("packages: this is no Debian; install by your own means what the tests need:");
-        for (names, why) in NEEDED {
+        for (names, why) in &needed {
             progress.say(format_args!("  {} ({why})", names[0]));
         }
         return Ok(());
     };
-    let missing = missing(&installed(&listed));
+    let missing = missing(&needed, &installed(&listed));
     if missing.is_empty() {
         return Ok(());
     }
@@ -150,8 +157,8 @@ fn installed(listed: &str) -> BTreeSet<&str> {
     listed.lines().filter_map(|line| line.strip_suffix(" installed")).collect()
 }
 
-fn missing(installed: &BTreeSet<&str>) -> Vec<(&'static str, &'static str)> {
-    NEEDED.iter().filter(|(names, _)| !names.iter().any(|name| installed.contains(name))).map(|(names, why)| (names[0], *why)).collect()
+fn missing(needed: &[Need], installed: &BTreeSet<&str>) -> Vec<(&'static str, &'static str)> {
+    needed.iter().filter(|(names, _)| !names.iter().any(|name| installed.contains(name))).map(|(names, why)| (names[0], *why)).collect()
 }
 
 /// The Debian mirror that the system's own apt sources name.
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn a_half_installed_or_removed_package_is_missing() {
         let listed = "iproute2 installed\nsocat config-files\nnginx-core installed\ncurl half-configured\n";
-        let missing: Vec<&str> = missing(&installed(listed)).into_iter().map(|(name, _)| name).collect();
+        let missing: Vec<&str> = missing(NEEDED, &installed(listed)).into_iter().map(|(name, _)| name).collect();
         assert!(!missing.contains(&"iproute2"));
         assert!(missing.contains(&"socat"));
         assert!(missing.contains(&"curl"));

@@ -123,8 +123,7 @@ fn route(ctx: &XdpContext) -> Option<u32> {
 /// Sends frames on as [`bench_forward`] does, and spoils one of [`FAULT_EVERY`].
 #[xdp]
 pub fn bench_faulty(ctx: XdpContext) -> u32 {
-    let (Some(frame), Some(config), Some(seen)) = (frame::<FrameV4>(ctx.data(), ctx.data_end()), BENCH.get(0), SEEN.get_ptr_mut(0))
-    else {
+    let (Some(frame), Some(config), Some(seen)) = (frame::<FrameV4>(ctx.data(), ctx.data_end()), BENCH.get(0), SEEN.get_ptr_mut(0)) else {
         return XDP_PASS;
     };
     // SAFETY: the element lives as long as the program, and only this CPU writes it.

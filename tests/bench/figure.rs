@@ -36,7 +36,7 @@ pub enum Metric {
     Reload,
     /// Packets lost while the policy was replaced.
     ReloadLost,
-    /// CPU time of a flow's first packet and its answer.
+    /// CPU time of a flow's first packet.
     NewFlowNs,
     /// Memory of the tables, by flow, both directions.
     MemoryPerFlow,
@@ -94,7 +94,7 @@ impl Metric {
             Self::TearDownRate => "RFC 9693 section 4.8: connection tear-down rate",
             Self::Reload => "Replacing the policy",
             Self::ReloadLost => "Packets lost meanwhile",
-            Self::NewFlowNs => "A new flow, first packet and answer",
+            Self::NewFlowNs => "A new flow: its first packet",
             Self::MemoryPerFlow => "Memory per flow, both directions",
             Self::Resident => "The daemon's resident memory",
             Self::IdleCpu => "The daemon's CPU time at rest",
@@ -126,6 +126,18 @@ impl Metric {
     #[must_use]
     pub fn more_is_better(self) -> bool {
         matches!(self, Self::Throughput | Self::Connections | Self::EstablishmentRate | Self::Capacity | Self::TearDownRate)
+    }
+
+    /// What no datapath of this set-up can be better than, by this metric: XDP's bare redirect, but for TCP, which XDP slows down on a veth,
+    /// tc's.
+    #[must_use]
+    pub fn limit(self) -> Subject {
+        match self {
+            Self::CpuPerGb | Self::Throughput | Self::RoundTripP50 | Self::RoundTripP99 | Self::CpuPerConnection | Self::Connections => {
+                Subject::TcRedirect
+            }
+            _ => Subject::Devmap,
+        }
     }
 
     /// Whether the machine's speed is in it: only such figures gain by being held against a yardstick of the same round.

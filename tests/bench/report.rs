@@ -11,14 +11,11 @@ use crate::targets::{self, Outcome};
 
 /// What users have today.
 const TODAY: Subject = Subject::Nftables;
-/// What no datapath of this set-up can be better than.
-const LIMIT: Subject = Subject::Devmap;
-
 /// What the figures mean.
 const NOTES: &str = "\
 Median over the rounds; spread: the distance of the quartiles. Times better or worse: the median of the rounds' own ratios, with the
-interval that holds it at 95 %. Packets: CPU time over the generator's own, at the machine's fastest speed. In each run that counts every packet was received, with
-right checksums and headers; void runs, where one was not, are left out.
+interval that holds it at 95 %. Packets: CPU time over the generator's own, at the machine's fastest speed. In each run that counts every
+packet was received, with right checksums and headers; void runs, where one was not, are left out.
 ";
 
 /// The yardstick's figure beside this one.
@@ -30,7 +27,7 @@ fn beside<'a>(results: &'a Results, figure: &Figure, yardstick: Subject) -> Opti
 #[must_use]
 pub fn standing(results: &Results, figure: &Figure) -> (Option<Interval>, Option<Interval>) {
     let ratio = |over: &Figure, under: &Figure| paired(&over.samples, &under.samples);
-    let (today, limit) = (beside(results, figure, TODAY), beside(results, figure, LIMIT));
+    let (today, limit) = (beside(results, figure, TODAY), beside(results, figure, figure.metric.limit()));
     if !figure.metric.is_timed() {
         return (None, None);
     }

@@ -33,7 +33,7 @@ struct Extent {
     connections: usize,
 }
 
-const QUICK: Extent = Extent { rounds: 4, bytes: 1_000_000_000, requests: 5000, connections: 2000 };
+const QUICK: Extent = Extent { rounds: 4, bytes: 500_000_000, requests: 5000, connections: 2000 };
 const FULL: Extent = Extent { rounds: 12, bytes: 2_000_000_000, requests: 20_000, connections: 2000 };
 
 /// What TCP is measured through: the bare redirect by device map stands for both.

@@ -30,7 +30,7 @@ Words of one kind add up, words of different kinds narrow each other down: `--on
 
 Examples:
   cargo xtask bench                                        everything in short, about two minutes
-  cargo xtask bench --full --json run.json --html run.html the reference run: see the README for its duration
+  cargo xtask bench --full --json run.json --html run.html the reference run, half an hour
   cargo xtask bench --only tcp --compare run.json          TCP, against the run before
   cargo xtask bench --micro --compare micro.json           has a change changed anything? half a minute
   cargo xtask bench --show run.json --html run.html        nothing is measured; the page of an older run

@@ -172,7 +172,6 @@ pub(super) fn udp_sum<L: Layout>(frame: &L) -> u64 {
 }
 
 /// The tail of a large frame: no two of its words are equal, and no word is zero.
-#[must_use]
 pub fn tail<L: Layout>() -> impl Iterator<Item = u8> {
     (0..L::TAIL as u16).map(|at| if at % 2 == 0 { (at >> 8) as u8 + 1 } else { at as u8 })
 }

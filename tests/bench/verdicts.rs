@@ -102,10 +102,13 @@ fn one_lost_packet_misses_the_target() {
 
 #[test]
 fn results_survive_their_file() {
-    let results = run(1.0, 1.0, 3.0, 1);
+    let mut results = run(1.0, 1.0, 0.0, 1);
+    results.figures[3].samples[2] = None;
+    results.figures[3].void.push("9999 of 10000 packets arrived".into());
     let text = serde_json::to_string(&results).unwrap();
     let read: Results = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    assert_eq!(report::text(&read), report::text(&results));
 }
 
 #[test]

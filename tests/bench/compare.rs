@@ -7,7 +7,7 @@
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::figure::{Figure, Results};
+use crate::figure::{Figure, Metric, Results};
 use crate::report::{number, title};
 use crate::statistics::{Interval, between, median, ratios};
 use crate::subject::Subject;
@@ -121,20 +121,38 @@ fn exact(before: f64, after: f64, more_is_better: bool) -> Verdict {
     judge(Interval { value: ratio, low: ratio, high: ratio }, more_is_better)
 }
 
-/// The table for the terminal.
+/// The tables for the terminal, one per metric.
 #[must_use]
 pub fn text(old: &Results, new: &Results) -> String {
+    let lines = lines(old, new);
+    let Results { commit, extent, machine, .. } = old;
+    let mut text = format!("Compared with the run of commit {commit} ({extent}, kernel {})\n", machine.kernel);
+    for metric in Metric::ALL {
+        let of_metric: Vec<&Line> = lines.iter().filter(|line| line.figure.metric == metric).collect();
+        if !of_metric.is_empty() {
+            text += &format!("\n{}\n{}\n", metric.title(), table(&of_metric));
+        }
+    }
+    let count = |verdict| lines.iter().filter(|line| line.verdict() == verdict).count();
+    let counts = [Verdict::Better, Verdict::Worse, Verdict::Same, Verdict::Unclear, Verdict::TooFew].map(count);
+    let [better, worse, same, unclear, few] = counts;
+    text += &format!("\n{better} better, {worse} worse, {same} the same, {unclear} not distinguishable, {few} with too few rounds\n");
+    if machine.kernel != new.machine.kernel || machine.processor != new.machine.processor {
+        text += "The machines differ, so ratios to a yardstick may differ for their sake.\n";
+    }
+    text
+}
+
+fn table(lines: &[&Line]) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.set_header(["", "", "", "new ÷ old", "95 %", "measured by", ""]);
-    let lines = lines(old, new);
-    for line in &lines {
+    table.set_header(["", "", "new ÷ old", "95 %", "measured by", ""]);
+    for line in lines {
         let (value, interval) = match line.change {
             Some(of) => (number(of.value), format!("{}–{}", number(of.low), number(of.high))),
             None => (String::new(), String::new()),
         };
         table.add_row([
-            line.figure.metric.title().to_owned(),
             line.figure.case.to_string(),
             title(&line.figure.subject).to_owned(),
             value,
@@ -143,20 +161,5 @@ pub fn text(old: &Results, new: &Results) -> String {
             line.verdict.text(line.figure.metric.is_timed()).to_owned(),
         ]);
     }
-    let of = |verdict| lines.iter().filter(|line| line.verdict() == verdict).count();
-    let mut text = format!(
-        "Compared with the run of commit {} ({}, kernel {})\n{table}\n{} better, {} worse, {} the same, {} not distinguishable, {} with too few rounds\n",
-        old.commit,
-        old.extent,
-        old.machine.kernel,
-        of(Verdict::Better),
-        of(Verdict::Worse),
-        of(Verdict::Same),
-        of(Verdict::Unclear),
-        of(Verdict::TooFew)
-    );
-    if old.machine.kernel != new.machine.kernel || old.machine.processor != new.machine.processor {
-        text += "The machines differ, so ratios to a yardstick may differ for their sake.\n";
-    }
-    text
+    table
 }

@@ -2,6 +2,8 @@
 
 mod plot;
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use anyhow::Result;
 use gateway_tests::figures::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -30,6 +32,7 @@ pub fn page(results: &Results) -> Result<String> {
             sections.push(section(results, metric, &figures)?);
         }
     }
+    let when = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(results.date));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -43,7 +46,7 @@ pub fn page(results: &Results) -> Result<String> {
                 h1 { "Measurements of the gateway" }
                 p class="note" {
                     "Commit " (results.commit) ", " (results.extent) ", kernel " (results.machine.kernel) ", "
-                    (results.machine.processor) ", " (results.machine.cpus) " CPUs, " (results.date) " s after 1970-01-01 UTC."
+                    (results.machine.processor) ", " (results.machine.cpus) " CPUs, " (when) "."
                 }
                 h2 { "Targets" }
                 (target_table(results))

@@ -12,44 +12,49 @@ use crate::{product, setup};
 const EXAMPLES: &str = "\
 Parts (--only):
   packets    CPU time per packet, by the bench's own generator
-  tcp        bulk (iperf3), request and response, connections, by real programs, with default offloads
-  establish  RFC 9693: maximum connection establishment rate, capacity, tear-down rate
-  rules      replacing the policy under traffic, and a new flow, against 10, 1,000 and 10,000 rules
-  footprint  memory per flow, the daemon's memory and CPU time at rest, time from start to forwarding
+  tcp        bulk (iperf3), requests, connections, by real programs, with default offloads
+  establish  RFC 9693: connection establishment rate, capacity, tear-down rate
+  rules      a reload under traffic, and a new flow, against 10, 1,000 and 10,000 rules
+  footprint  memory per flow, memory and CPU time of the daemon, time until it forwards
 
 Subjects (--only):
-  xdp-redirect xdp-devmap xdp-fib xdp-forward tc-redirect kernel-routing nftables nftables-flowtable einat gateway-tc gateway-xdp
-  What the machine does not have is shown as not measured, with the reason. xdp-devmap is the limit that ratios are taken to; xdp-fib
-  does what xdp-forward does (which Debian 12 lacks).
+  xdp-redirect xdp-devmap xdp-fib xdp-forward tc-redirect kernel-routing
+  nftables nftables-flowtable einat gateway-tc gateway-xdp
 
-Workloads (--only): family and translation, size of frames, number of flows
-  v4-snat | v4-forward | v4-plain | v6-plain  -  64 | 1514  -  1 | 1k | 100k | 1m         for example v4-snat-64-100k
-  A million flows through nftables need sysctl net.netfilter.nf_conntrack_max=1048576, which is the machine's own to set.
+What the machine does not have is shown as not measured, with the reason. xdp-devmap is the limit that ratios are taken to, tc-redirect \
+that of TCP; xdp-fib does what xdp-forward does, which Debian 12 lacks.
 
-Words of one kind add up, words of different kinds narrow each other down: `--only gateway-xdp --only nftables --only v4-snat-64-1k`.
+Workloads (--only): family and translation, size of frames, number of flows, as in v4-snat-64-100k
+  v4-snat v4-forward v4-plain v6-plain
+  64 1514
+  1 1k 100k 1m
+
+A million flows through nftables need sysctl net.netfilter.nf_conntrack_max=1048576, which is the machine's own to set.
+
+Words of one kind add up, words of different kinds narrow each other down: --only gateway-xdp --only nftables --only v4-snat-64-1k.
 
 Examples:
-  cargo xtask bench                                        everything in short, about two minutes
-  cargo xtask bench --full --json run.json --html run.html the reference run, half an hour
-  cargo xtask bench --only tcp --compare run.json          TCP, against the run before
-  cargo xtask bench --micro --compare micro.json           has a change changed anything? half a minute
-  cargo xtask bench --show run.json --html run.html        nothing is measured; the page of an older run
+  cargo xtask bench                                     everything in short, 2 to 3 minutes
+  cargo xtask bench --full --json run.json --html run.html      the reference run, half an hour
+  cargo xtask bench --only tcp --compare run.json       TCP, against the run before
+  cargo xtask bench --micro --compare micro.json        has a change changed anything?
+  cargo xtask bench --show run.json --html run.html     the page of an older run
 
-How: frames are injected by the kernel (BPF_PROG_TEST_RUN, live frames) on one CPU: the generator, the gateway and the sink all run
-there, so CPU time over packets is the whole cost, and no packet is lost. What is reported is that cost minus the generator's own, which
-is measured just before and just after. Rounds go through all subjects in turn, and ratios pair figures of one round, because a shared
-machine changes its speed all the time. Each packet is verified at its receiver, checksums, addresses, ports and hop limit; a run with a
-wrong or missing one is void, and a round that stays void makes the exit code 1.
+How: frames are injected by the kernel (BPF_PROG_TEST_RUN, live frames) on one CPU: the generator, the gateway and the sink all run \
+there, so CPU time over packets is the whole cost, and no packet is lost. What is reported is that cost minus the generator's own, \
+which is measured just before and just after. Rounds go through all subjects in turn, and ratios pair figures of one round, because a \
+shared machine changes its speed all the time. Each packet is verified at its receiver, checksums, addresses, ports and hop limit; a \
+run with a wrong or missing one is void, and a round that stays void makes the exit code 1.
 
-A comparison first divides timed figures by those of kernel routing (or the limit) of the same round, since another day's machine is
-another machine, and then says \"faster\" or \"slower\" only where the 95 % interval of the ratio excludes 1, \"same\" where it lies within
-5 %, and \"not distinguishable\" otherwise.";
+A comparison first divides timed figures by those of kernel routing (or the limit) of the same round, since another day's machine is \
+another machine, and then says \"faster\" or \"slower\" only where the 95 % interval of the ratio excludes 1, \"same\" where it lies \
+within 5 %, and \"not distinguishable\" otherwise.";
 
 /// What `bench` is asked for.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
-    /// Few rounds of small packets with source NAT, and everything else in short: about two minutes. This is what you get without a word.
+    /// Few rounds of small packets with source NAT, and everything else in short: two to three minutes. This is what you get without a word.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// More rounds, and IPv6, port forwards, large packets, a million flows too.

@@ -66,7 +66,7 @@ pub fn by_flows(figures: &[&Figure]) -> Result<String> {
             .y_label_area_size(56)
             .build_cartesian_2d(range, 0.0..highest)
             .map_err(failed)?;
-        chart.configure_mesh().light_line_style(WHITE).x_desc("flows").y_desc("ns per packet").draw().map_err(failed)?;
+        chart.configure_mesh().disable_x_mesh().max_light_lines(1).x_desc("flows").y_desc("ns per packet").draw().map_err(failed)?;
         for subject in Subject::ALL {
             let mut line: Vec<(f64, f64)> =
                 points.iter().filter(|(name, _, _)| *name == subject.name()).map(|(_, x, y)| (*x, *y)).collect();

@@ -38,8 +38,9 @@ impl Mode {
 pub fn gateway(setting: &Setting, mode: Mode, rules: usize, udp_timeout: Option<&str>) -> String {
     let Setting { capacity, nat, .. } = setting;
     let (inside, outside) = zones(*nat);
+    // Behind a port forward all flows are one host's, the server's: no quota.
     let mut text = format!(
-        "version = 1\n[datapath]\nmode = \"{}\"\nflows = {capacity}\nflows-per-host = 16384\n\
+        "version = 1\n[datapath]\nmode = \"{}\"\nflows = {capacity}\nflows-per-host = {capacity}\n\
          [zones]\ninside = [\"{inside}\"]\noutside = [\"{outside}\"]\n",
         mode.word()
     );

@@ -90,12 +90,13 @@ const KINDS: [(Family, Nat, &str); 4] = [
 const SIZES: [(Size, &str); 2] = [(Size::Small, "64"), (Size::Large, "1514")];
 
 impl Workload {
-    /// Every one, in the order in which they are measured: those of one setting stand together.
+    /// Every one, in the order in which they are measured: those of one setting stand together, few flows before many, since flows that
+    /// were opened stay in the tables.
     pub fn all() -> impl Iterator<Item = Self> {
         let settings = KINDS.into_iter().flat_map(|kind| [false, true].map(|great| (kind, great)));
         settings.flat_map(|((family, nat, _), great)| {
             let counts = COUNTS.into_iter().filter(move |(flows, _)| (*flows > BLOCK) == great);
-            SIZES.into_iter().flat_map(move |(size, _)| counts.clone().map(move |(flows, _)| Self { family, nat, size, flows }))
+            counts.flat_map(move |(flows, _)| SIZES.map(|(size, _)| Self { family, nat, size, flows }))
         })
     }
 

@@ -113,7 +113,9 @@ impl<'a> Lanes<'a> {
             policy: case.policy.clone(),
             seen: Seen::default(),
             log: Vec::new(),
-            meeting: false, met: 0, numbers: HashMap::new(),
+            meeting: false,
+            met: 0,
+            numbers: HashMap::new(),
         };
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {

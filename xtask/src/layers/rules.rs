@@ -61,7 +61,7 @@ pub const CORE: Package = Package {
         layer(&["bench"], &["abi", "wire", "gateway_ebpf::bench"]),
         layer(&["hooks", "main", "lib"], &["*"]),
     ],
-    unsafe_in: &["hooks", "maps.rs", "main.rs", "bench/main.rs", "bench/programs.rs"],
+    unsafe_in: &["hooks", "maps.rs", "main.rs", "bench/main.rs", "bench/programs.rs", "bench/programs"],
 };
 
 const STAGES_SEE: &[&str] = &["abi", "wire", "packet", "frame", "decision", "env", "search"];

@@ -7,6 +7,7 @@ pub mod drops;
 pub mod flows;
 mod live;
 pub mod mappings;
+pub mod provision;
 pub mod reload;
 pub mod run;
 mod screen;
@@ -63,12 +64,14 @@ pub enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show what was not forwarded, why, and by which rule
     Drops(drops::DropsArgs),
+    /// Configure this machine by what its hypervisor gives: name, keys, network, policy
+    Provision(provision::ProvisionArgs),
     /// Read the policy file again and put it into effect, keeping flows that are still allowed
     Reload(reload::ReloadArgs),
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, or `check`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check`, or `provision`. `run` is given back, for the daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
@@ -79,6 +82,7 @@ impl Command {
             Self::Flows(args) => Ok(flows::flows(&args)),
             Self::Mappings(args) => Ok(mappings::mappings(&args)),
             Self::Drops(args) => Ok(drops::drops(&args)),
+            Self::Provision(args) => Ok(provision::provision(&args)),
             Self::Reload(args) => Ok(reload::reload(&args)),
             other @ Self::Run(_) => Err(other),
         }

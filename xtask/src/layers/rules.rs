@@ -90,6 +90,8 @@ pub const DAEMON: Package = Package {
         layer(&["plan"], &["model", "inventory", "gateway_ebpf::abi"]),
         layer(&["datapath"], &["plan", "inventory", "model", "gateway_ebpf::*"]),
         layer(&["netlink", "nftables", "sysctl"], &["model", "inventory"]),
+        // Puts a policy in place that the daemon will find; the two know each other by that file only.
+        layer(&["provision"], &["policy"]),
         layer(&["instance"], &[]),
         // The contract with the live commands: shows the core's own labels, knows nothing of the daemon's state.
         layer(&["control"], &["instance", "gateway_ebpf::abi"]),

@@ -294,3 +294,15 @@ fn without_a_daemon_every_live_command_fails_with_one_line() {
         assert!(line.starts_with("no gateway is running as instance \"default\""), "{line}");
     }
 }
+
+#[test]
+fn status_tells_what_of_the_hypervisors_configuration_is_not_in_force() {
+    use crate::provision::{PolicyState, Report};
+    let mut report = Report { policy: PolicyState::Given, ..Report::default() };
+    assert_eq!(status::provision(&report), "");
+    report.policy = PolicyState::LastGood;
+    report.problems = vec!["NoCloud disk /dev/vdb: the policy has errors\npolicy:3:1: no".into()];
+    let text = status::provision(&report);
+    assert!(text.starts_with("config   no valid policy was given; the last good one is in force\n"), "{text}");
+    assert!(text.contains("\n         policy:3:1: no\n"), "{text}");
+}

@@ -53,17 +53,10 @@ struct File {
     #[serde(default)]
     content: String,
     encoding: Option<String>,
-    permissions: Option<Permissions>,
+    /// As it is written, quoted or not: whether YAML takes 0644 for octal depends on its version.
+    permissions: Option<String>,
     #[serde(default)]
     append: bool,
-}
-
-/// `'0644'` as people quote it, or 0644 as they forget to, which YAML 1.2 reads as decimal and YAML 1.1 as octal.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Permissions {
-    Text(String),
-    Number(u32),
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,12 +149,7 @@ fn write_file(file: File) -> Result<WriteFile, ProvisionError> {
         Some("b64" | "base64") => decode(&file.content).ok_or_else(|| invalid(&file.path, "its content is not base64"))?,
         Some(other) => return Err(invalid(other, "the encoding is text/plain or base64")),
     };
-    let mode = match file.permissions {
-        None => Some(0o644),
-        Some(Permissions::Text(text)) => u32::from_str_radix(text.trim_start_matches("0o"), 8).ok(),
-        // Its digits are what was meant.
-        Some(Permissions::Number(number)) => u32::from_str_radix(&number.to_string(), 8).ok(),
-    };
+    let mode = file.permissions.map_or(Some(0o644), |text| u32::from_str_radix(text.trim_start_matches("0o"), 8).ok());
     let mode = mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| invalid(&file.path, "permissions are octal, such as '0644'"))?;
     Ok(WriteFile { path: file.path, content, mode, append: file.append })
 }

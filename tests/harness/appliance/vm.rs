@@ -1,0 +1,162 @@
+//! The virtual machine: qemu in the lab's gateway room, its serial console, its agent.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use super::cables::{self, LEGS};
+use super::{Agent, Seed, workshop};
+use crate::wait::wait_for;
+use crate::{Lab, Process};
+
+/// The end of a forgotten machine.
+const LIFETIME: Duration = Duration::from_secs(420);
+/// MiB, what the appliance is at ease with.
+const MEMORY: &str = "256";
+
+/// A built image.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The qcow2.
+    pub disk: PathBuf,
+    /// The workshop's root, with qemu in it.
+    pub builder: PathBuf,
+}
+
+impl Image {
+    /// The image named by `GATEWAY_IMAGE` (the disk) and `GATEWAY_IMAGE_WORKSHOP` (the root with qemu), if both are set.
+    #[must_use]
+    pub fn of_environment() -> Option<Self> {
+        let path = |name| std::env::var_os(name).map(PathBuf::from);
+        Some(Self { disk: path("GATEWAY_IMAGE")?, builder: path("GATEWAY_IMAGE_WORKSHOP")? })
+    }
+}
+
+/// A running machine. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Vm {
+    process: Process,
+    directory: TempDir,
+    started: Instant,
+}
+
+impl Vm {
+    /// Plugs it into the lab and switches it on.
+    ///
+    /// # Errors
+    /// When the disks or the taps cannot be made, or qemu cannot be started.
+    pub fn start(image: &Image, lab: &Lab, seed: &Seed) -> Result<Self> {
+        // Beside the disk, which is linked into it: a copy would take longer than all the rest.
+        let beside = image.disk.parent().context("the disk has no directory")?;
+        let directory = TempDir::with_prefix_in("run-", beside).context("no directory for the machine")?;
+        let work = directory.path();
+        std::fs::hard_link(&image.disk, work.join("disk.qcow2")).with_context(|| format!("cannot link {}", image.disk.display()))?;
+        seed.write(&image.builder, work)?;
+        cables::plug(lab)?;
+        let arguments = arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let words = workshop::enter(&image.builder, work, "qemu-system-x86_64", &arguments);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let started = Instant::now();
+        let process = lab.gateway.spawn(LIFETIME, words[0], &words[1..])?;
+        Ok(Self { process, directory, started })
+    }
+
+    /// Since it was switched on.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// All that its serial console has shown.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.process.output()
+    }
+
+    /// Waits until the console has shown this text, and gives the line it stands in.
+    ///
+    /// # Errors
+    /// When the machine ends, or the text does not come in time; with the console's end.
+    pub fn wait_console(&self, text: &str, limit: Duration) -> Result<String> {
+        let found = wait_for(limit, format_args!("{text:?} on the console"), || {
+            if let Some(line) = self.console().lines().find(|line| line.contains(text)) {
+                return Ok(Some(line.to_owned()));
+            }
+            match self.process.ended()? {
+                Some(status) => bail!("the machine ended ({status})"),
+                None => Ok(None),
+            }
+        });
+        found.with_context(|| format!("the console:\n{}", self.console()))
+    }
+
+    /// The guest agent's channel.
+    #[must_use]
+    pub fn agent(&self) -> Agent {
+        Agent::new(&self.directory.path().join("agent.sock"))
+    }
+
+    /// Switches it off.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub fn stop(self) -> Result<()> {
+        ensure!(self.process.ended()?.is_none(), "the machine had ended already; its console:\n{}", self.console());
+        Ok(())
+    }
+
+    /// The directory that qemu sees as `/work`.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.process.kill();
+    }
+}
+
+/// As KubeVirt defines a VM: virtio for all, two vCPUs, as many queues per NIC, the agent's port. qemu64 is the cheapest CPU to emulate.
+fn arguments() -> Vec<String> {
+    let mut words: Vec<String> = [
+        "-snapshot",
+        "-nodefaults",
+        "-no-reboot",
+        "-display",
+        "none",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "qemu64",
+        "-smp",
+        "2",
+        "-m",
+        MEMORY,
+        "-serial",
+        "stdio",
+        "-device",
+        "virtio-rng-pci",
+        "-device",
+        "virtio-serial-pci",
+        "-chardev",
+        "socket,id=agent,path=/work/agent.sock,server=on,wait=off",
+        "-device",
+        "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+        "-drive",
+        "file=/work/disk.qcow2,if=virtio,format=qcow2",
+        "-drive",
+        "file=/work/seed.iso,if=virtio,format=raw,readonly=on",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for (number, (tap, _, mac)) in LEGS.iter().enumerate() {
+        words.extend(["-netdev".to_owned(), format!("tap,id=n{number},ifname={tap},script=no,downscript=no,vhost=off,queues=2")]);
+        words.extend(["-device".to_owned(), format!("virtio-net-pci,netdev=n{number},mac={mac},mq=on,vectors=6,romfile=")]);
+    }
+    words
+}

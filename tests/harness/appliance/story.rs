@@ -71,7 +71,7 @@ pub fn tell(image: &Image, mut said: impl FnMut(&Line)) -> Result<Story> {
     story.guest_seconds = console.split_whitespace().filter_map(|word| word.parse().ok()).next().context("no time on the console")?;
     story.add("boots from firmware to forwarding", &mut said, || Ok(console.trim().to_owned()))?;
     let agent = vm.agent();
-    let told = checks(&lab, &agent, &mut story, &mut said);
+    let told = checks(&lab, &agent, &mut story, &mut said).and_then(|()| changes(&lab, image, &vm, &mut story, &mut said));
     told.with_context(|| {
         let log =
             agent.run("journalctl -b -p info --no-pager | tail -60; ip -br address; gateway status").map(|ran| ran.output + &ran.error);
@@ -98,7 +98,7 @@ fn checks(lab: &Lab, agent: &Agent, story: &mut Story, said: &mut impl FnMut(&Li
     })?;
     story.add("an overlay VM pings the pod network", said, || ping(lab))?;
     story.add("and reaches a server there, masqueraded", said, || out(lab))?;
-    story.add("on-prem reaches the VM's RDP by the port forward", said, || forwarded(lab))?;
+    story.add("on-prem reaches the VM's RDP by the port forward", said, || forwarded(lab, 33890))?;
     story.add("a client that no rule names does not", said, || refused(lab))?;
     story.add("the root is read-only below a layer in memory", said, || {
         let mounts = read(agent, "cat /proc/mounts")?;
@@ -115,6 +115,34 @@ fn checks(lab: &Lab, agent: &Agent, story: &mut Story, said: &mut impl FnMut(&Li
         ensure!(failed.trim().is_empty(), "{failed}");
         let free = read(agent, "grep MemAvailable /proc/meminfo")?;
         Ok(free.split_whitespace().collect::<Vec<_>>().join(" "))
+    })
+}
+
+/// What happens when the hypervisor's configuration changes under a running machine.
+fn changes(lab: &Lab, image: &Image, vm: &Vm, story: &mut Story, said: &mut impl FnMut(&Line)) -> Result<()> {
+    const OTHER: u16 = 33891;
+    let agent = vm.agent();
+    let moved = POLICY.replace("33890", &OTHER.to_string());
+    let reread = "systemctl start gateway-reread.service";
+    story.add("a changed configuration disk is read again", said, || {
+        vm.reseed(image, &Seed::with_policy(&moved, &network_config()))?;
+        read(&agent, reread)?;
+        let mut seen = String::new();
+        wait_until(SOON, "the port forward to move", || {
+            seen = forwarded(lab, OTHER).unwrap_or_default();
+            Ok(!seen.is_empty())
+        })?;
+        Ok(seen)
+    })?;
+    story.add("a policy with errors leaves the last good one", said, || {
+        let broken = moved.replace("\"masquerade\"", "\"masquerad\"");
+        vm.reseed(image, &Seed::with_policy(&broken, &network_config()))?;
+        read(&agent, reread)?;
+        let told = vm.wait_console("masquerad", SOON)?;
+        let status = read(&agent, "gateway status")?;
+        ensure!(status.contains("the last good one is in force") && status.contains("masquerad"), "{status}");
+        forwarded(lab, OTHER)?;
+        Ok(told.rsplit("gateway[").next().unwrap_or_default().chars().take(56).collect())
     })
 }
 
@@ -192,10 +220,10 @@ fn out(lab: &Lab) -> Result<String> {
     Ok(format!("{VM1} as {GATEWAY_PODS}"))
 }
 
-fn forwarded(lab: &Lab) -> Result<String> {
-    let answer = lab.onprem.run("socat", &["-T5", "-", &format!("TCP:{GATEWAY_PODS}:33890,connect-timeout=5")])?;
+fn forwarded(lab: &Lab, port: u16) -> Result<String> {
+    let answer = lab.onprem.run("socat", &["-T5", "-", &format!("TCP:{GATEWAY_PODS}:{port},connect-timeout=5")])?;
     ensure!(answer.trim() == format!("seen {ONPREM}"), "the VM saw {answer:?}, not the client");
-    Ok(format!("{ONPREM} to {GATEWAY_PODS}:33890"))
+    Ok(format!("{ONPREM} to {GATEWAY_PODS}:{port}"))
 }
 
 fn refused(lab: &Lab) -> Result<String> {

@@ -1,6 +1,6 @@
 //! The virtual machine: qemu in the lab's gateway room, its serial console, its agent.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -99,6 +99,14 @@ impl Vm {
         Agent::new(&self.directory.path().join("agent.sock"))
     }
 
+    /// Changes what stands on its configuration disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be made.
+    pub fn reseed(&self, image: &Image, seed: &Seed) -> Result<()> {
+        seed.write(&image.builder, self.directory.path())
+    }
+
     /// Switches it off.
     ///
     /// # Errors
@@ -106,12 +114,6 @@ impl Vm {
     pub fn stop(self) -> Result<()> {
         ensure!(self.process.ended()?.is_none(), "the machine had ended already; its console:\n{}", self.console());
         Ok(())
-    }
-
-    /// The directory that qemu sees as `/work`.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The appliance: the built image boots as a virtual machine and does its work. `cargo xtask image` builds what this needs, and `cargo xtask
 //! image --test` runs the same story with a table.
 
-use gateway_tests::appliance::{Image, story};
+use gateway_tests::appliance::{Firmware, Image, story};
 use gateway_tests::skip;
 
 #[test]
@@ -14,6 +14,6 @@ fn the_image_boots_and_forwards() {
         skip::skip(TEST, "no image: GATEWAY_IMAGE and GATEWAY_IMAGE_WORKSHOP are not set; `cargo xtask image --test` builds and boots one");
         return;
     };
-    let story = story::tell(&image, |_| ()).unwrap();
+    let story = story::tell(&image, Firmware::Bios, |_| ()).unwrap();
     println!("{story}");
 }

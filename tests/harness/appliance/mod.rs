@@ -12,4 +12,4 @@ pub mod workshop;
 
 pub use agent::Agent;
 pub use seed::Seed;
-pub use vm::{Image, Vm};
+pub use vm::{Firmware, Image, Vm};

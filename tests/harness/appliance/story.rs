@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::cables::LEGS;
-use super::{Agent, Image, Seed, Vm};
+use super::{Agent, Firmware, Image, Seed, Vm};
 use crate::lab::{GATEWAY_PODS, ONPREM, SERVER, VM1};
 use crate::{Lab, tcp_listening, wait_until};
 
@@ -61,10 +61,10 @@ impl fmt::Display for Story {
 ///
 /// # Errors
 /// The first check that fails, with the console.
-pub fn tell(image: &Image, mut said: impl FnMut(&Line)) -> Result<Story> {
+pub fn tell(image: &Image, firmware: Firmware, mut said: impl FnMut(&Line)) -> Result<Story> {
     let lab = Lab::unique("image")?;
     serve(&lab)?;
-    let vm = Vm::start(image, &lab, &Seed::with_policy(POLICY, &network_config()))?;
+    let vm = Vm::start(image, firmware, &lab, &Seed::with_policy(POLICY, &network_config()))?;
     let mut story = Story { lines: Vec::new(), guest_seconds: 0.0, wall_seconds: 0.0 };
     let console = vm.wait_console(READY, BOOT)?;
     story.wall_seconds = vm.age().as_secs_f64();
@@ -142,7 +142,21 @@ fn changes(lab: &Lab, image: &Image, vm: &Vm, story: &mut Story, said: &mut impl
         let status = read(&agent, "gateway status")?;
         ensure!(status.contains("the last good one is in force") && status.contains("masquerad"), "{status}");
         forwarded(lab, OTHER)?;
-        Ok(told.rsplit("gateway[").next().unwrap_or_default().chars().take(56).collect())
+        let line = told.split("policy:").skip(1).collect::<Vec<_>>().join("policy:");
+        Ok(line.chars().take(56).collect())
+    })?;
+    story.add("a mended one holds at once: tc alone, no XDP", said, || {
+        let by_tc = format!("{POLICY}\n[datapath]\nmode = \"tc\"\n");
+        vm.reseed(image, &Seed::with_policy(&by_tc, &network_config()))?;
+        read(&agent, reread)?;
+        let mut seen = String::new();
+        wait_until(SOON, "tc alone", || {
+            seen = status(&agent)?;
+            Ok(!seen.contains("xdp"))
+        })?;
+        ping(lab)?;
+        forwarded(lab, 33890)?;
+        Ok(seen)
     })
 }
 

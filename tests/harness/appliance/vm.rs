@@ -13,8 +13,10 @@ use crate::{Lab, Process};
 
 /// The end of a forgotten machine.
 const LIFETIME: Duration = Duration::from_secs(420);
-/// MiB, what the appliance is at ease with.
-const MEMORY: &str = "256";
+/// MiB. The tables for 131,072 flows take 130 of them, and the verifier some for a while.
+const MEMORY: &str = "320";
+/// UEFI's code and variables, in the workshop.
+const UEFI: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 
 /// A built image.
 #[derive(Clone, Debug)]
@@ -34,6 +36,16 @@ impl Image {
     }
 }
 
+/// What the machine boots by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, KubeVirt's default.
+    #[default]
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
 /// A running machine. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Vm {
@@ -47,7 +59,7 @@ impl Vm {
     ///
     /// # Errors
     /// When the disks or the taps cannot be made, or qemu cannot be started.
-    pub fn start(image: &Image, lab: &Lab, seed: &Seed) -> Result<Self> {
+    pub fn start(image: &Image, firmware: Firmware, lab: &Lab, seed: &Seed) -> Result<Self> {
         // Beside the disk, which is linked into it: a copy would take longer than all the rest.
         let beside = image.disk.parent().context("the disk has no directory")?;
         let directory = TempDir::with_prefix_in("run-", beside).context("no directory for the machine")?;
@@ -55,7 +67,7 @@ impl Vm {
         std::fs::hard_link(&image.disk, work.join("disk.qcow2")).with_context(|| format!("cannot link {}", image.disk.display()))?;
         seed.write(&image.builder, work)?;
         cables::plug(lab)?;
-        let arguments = arguments();
+        let arguments = arguments(firmware);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let words = workshop::enter(&image.builder, work, "qemu-system-x86_64", &arguments);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -124,7 +136,7 @@ impl Drop for Vm {
 }
 
 /// As KubeVirt defines a VM: virtio for all, two vCPUs, as many queues per NIC, the agent's port. qemu64 is the cheapest CPU to emulate.
-fn arguments() -> Vec<String> {
+fn arguments(firmware: Firmware) -> Vec<String> {
     let mut words: Vec<String> = [
         "-snapshot",
         "-nodefaults",
@@ -156,6 +168,12 @@ fn arguments() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    if firmware == Firmware::Uefi {
+        let [code, variables] = UEFI;
+        words.extend(["-drive".to_owned(), format!("if=pflash,format=raw,readonly=on,file={code}")]);
+        // Written to a layer of its own, as all disks are.
+        words.extend(["-drive".to_owned(), format!("if=pflash,format=raw,file={variables}")]);
+    }
     for (number, (tap, _, mac)) in LEGS.iter().enumerate() {
         words.extend(["-netdev".to_owned(), format!("tap,id=n{number},ifname={tap},script=no,downscript=no,vhost=off,queues=2")]);
         words.extend(["-device".to_owned(), format!("virtio-net-pci,netdev=n{number},mac={mac},mq=on,vectors=6,romfile=")]);

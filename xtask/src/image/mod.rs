@@ -20,7 +20,7 @@ mod workshop;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use gateway_tests::appliance::{Image, story};
+use gateway_tests::appliance::{Firmware, Image, story};
 
 use crate::progress::Progress;
 use crate::setup::{self, Tools};
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Then boot it between two networks of namespaces, and drive real traffic through it.
     #[arg(long)]
     test: bool,
+    /// Boot it by UEFI instead of BIOS.
+    #[arg(long, requires = "test")]
+    uefi: bool,
 }
 
 /// The names of what is made, in the output directory.
@@ -71,8 +74,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (report, image) = build(&progress, arguments)?;
     print!("{report}");
     if arguments.test {
-        progress.say("image: booting it, by BIOS, under emulation");
-        let story = story::tell(&image, |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
+        let (firmware, name) = if arguments.uefi { (Firmware::Uefi, "UEFI") } else { (Firmware::Bios, "BIOS") };
+        progress.say(format_args!("image: booting it, by {name}, under emulation"));
+        let story = story::tell(&image, firmware, |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
         print!("\n{story}");
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! The appliance: the built image boots as a virtual machine and does its work. `cargo xtask image` builds what this needs, and `cargo xtask
 //! image --test` runs the same story with a table.
 
+use std::sync::Arc;
+
 use gateway_tests::appliance::{Firmware, Image, story};
 use gateway_tests::skip;
 
@@ -14,6 +16,6 @@ fn the_image_boots_and_forwards() {
         skip::skip(TEST, "no image: GATEWAY_IMAGE and GATEWAY_IMAGE_WORKSHOP are not set; `cargo xtask image --test` builds and boots one");
         return;
     };
-    let story = story::tell(&image, Firmware::Bios, |_| ()).unwrap();
+    let story = story::tell(&image, Firmware::Bios, &Arc::default(), |_| ()).unwrap();
     println!("{story}");
 }

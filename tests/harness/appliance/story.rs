@@ -1,6 +1,8 @@
 //! What the appliance is for, from the firmware to a closed port forward, as a list of checks.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +33,10 @@ pub struct Story {
     pub guest_seconds: f64,
     /// From power to forwarding, in seconds of this machine.
     pub wall_seconds: f64,
+    /// And in seconds of its processors.
+    pub processor_seconds: f64,
+    /// Raised when the user has had enough.
+    stop: Arc<AtomicBool>,
 }
 
 /// One check.
@@ -49,10 +55,11 @@ impl fmt::Display for Story {
         for Line { what, seen, took } in &self.lines {
             writeln!(f, "{what:<46} {seen:<56} {:6.1} s", took.as_secs_f64())?;
         }
+        let Self { guest_seconds, wall_seconds, processor_seconds, .. } = self;
         writeln!(
             f,
-            "forwarding {:.1} s after the kernel's start (guest), {:.1} s after power (wall)",
-            self.guest_seconds, self.wall_seconds
+            "forwarding {guest_seconds:.1} s after the kernel's start by the guest's clock, {wall_seconds:.1} s after power by this machine's \
+             ({processor_seconds:.1} s of its processors)"
         )
     }
 }
@@ -60,15 +67,19 @@ impl fmt::Display for Story {
 /// Boots the image between the lab's networks and drives real programs' traffic through it.
 ///
 /// # Errors
-/// The first check that fails, with the console.
-pub fn tell(image: &Image, firmware: Firmware, mut said: impl FnMut(&Line)) -> Result<Story> {
+/// The first check that fails, with the console; or that `stop` was raised.
+pub fn tell(image: &Image, firmware: Firmware, stop: &Arc<AtomicBool>, mut said: impl FnMut(&Line)) -> Result<Story> {
     let lab = Lab::unique("image")?;
     serve(&lab)?;
     let vm = Vm::start(image, firmware, &lab, &Seed::with_policy(POLICY, &network_config()))?;
-    let mut story = Story { lines: Vec::new(), guest_seconds: 0.0, wall_seconds: 0.0 };
-    let console = vm.wait_console(READY, BOOT)?;
-    story.wall_seconds = vm.age().as_secs_f64();
-    story.guest_seconds = console.split_whitespace().filter_map(|word| word.parse().ok()).next().context("no time on the console")?;
+    let console = vm.wait_console(READY, BOOT, stop)?;
+    let mut story = Story {
+        lines: Vec::new(),
+        guest_seconds: console.split_whitespace().filter_map(|word| word.parse().ok()).next().context("no time on the console")?,
+        wall_seconds: vm.age().as_secs_f64(),
+        processor_seconds: vm.processor_time()?.as_secs_f64(),
+        stop: Arc::clone(stop),
+    };
     story.add("boots from firmware to forwarding", &mut said, || Ok(console.trim().to_owned()))?;
     let agent = vm.agent();
     let told = checks(&lab, &agent, &mut story, &mut said).and_then(|()| changes(&lab, image, &vm, &mut story, &mut said));
@@ -121,7 +132,7 @@ fn checks(lab: &Lab, agent: &Agent, story: &mut Story, said: &mut impl FnMut(&Li
 /// What happens when the hypervisor's configuration changes under a running machine.
 fn changes(lab: &Lab, image: &Image, vm: &Vm, story: &mut Story, said: &mut impl FnMut(&Line)) -> Result<()> {
     const OTHER: u16 = 33891;
-    let agent = vm.agent();
+    let (agent, stop) = (vm.agent(), Arc::clone(&story.stop));
     let moved = POLICY.replace("33890", &OTHER.to_string());
     let reread = "systemctl start gateway-reread.service";
     story.add("a changed configuration disk is read again", said, || {
@@ -138,7 +149,7 @@ fn changes(lab: &Lab, image: &Image, vm: &Vm, story: &mut Story, said: &mut impl
         let broken = moved.replace("\"masquerade\"", "\"masquerad\"");
         vm.reseed(image, &Seed::with_policy(&broken, &network_config()))?;
         read(&agent, reread)?;
-        let told = vm.wait_console("masquerad", SOON)?;
+        let told = vm.wait_console("masquerad", SOON, &stop)?;
         let status = read(&agent, "gateway status")?;
         ensure!(status.contains("the last good one is in force") && status.contains("masquerad"), "{status}");
         forwarded(lab, OTHER)?;
@@ -162,6 +173,7 @@ fn changes(lab: &Lab, image: &Image, vm: &Vm, story: &mut Story, said: &mut impl
 
 impl Story {
     fn add(&mut self, what: &'static str, said: &mut impl FnMut(&Line), check: impl FnOnce() -> Result<String>) -> Result<()> {
+        ensure!(!self.stop.load(Ordering::Relaxed), "interrupted");
         let begun = Instant::now();
         let seen = check().context(what)?;
         let line = Line { what, seen, took: begun.elapsed() };

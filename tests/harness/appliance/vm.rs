@@ -1,6 +1,7 @@
 //! The virtual machine: qemu in the lab's gateway room, its serial console, its agent.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -82,20 +83,33 @@ impl Vm {
         self.started.elapsed()
     }
 
+    /// The processor time that it has cost this machine so far: what tells its speed whatever else goes on here.
+    ///
+    /// # Errors
+    /// When the machine has ended.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.program_pid()?.as_raw_nonzero()))?;
+        // proc_pid_stat(5): behind the name in parentheses, the 12th and 13th field are user and system time, in hundredths (USER_HZ).
+        let fields = stat.rsplit_once(") ").map_or("", |(_, behind)| behind).split(' ');
+        Ok(Duration::from_millis(10 * fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>()))
+    }
+
     /// All that its serial console has shown.
     #[must_use]
     pub fn console(&self) -> String {
         self.process.output()
     }
 
-    /// Waits until the console has shown this text, and gives the line it stands in.
+    /// Waits until the console has shown this text, and gives the line it stands in, once it is complete.
     ///
     /// # Errors
-    /// When the machine ends, or the text does not come in time; with the console's end.
-    pub fn wait_console(&self, text: &str, limit: Duration) -> Result<String> {
+    /// When the machine ends, when `stop` is raised, or when the text does not come in time; with the console.
+    pub fn wait_console(&self, text: &str, limit: Duration, stop: &AtomicBool) -> Result<String> {
         let found = wait_for(limit, format_args!("{text:?} on the console"), || {
-            if let Some(line) = self.console().lines().find(|line| line.contains(text)) {
-                return Ok(Some(line.to_owned()));
+            ensure!(!stop.load(Ordering::Relaxed), "interrupted");
+            let console = self.console();
+            if let Some(line) = console.split_inclusive('\n').find(|line| line.contains(text) && line.ends_with('\n')) {
+                return Ok(Some(line.trim_end().to_owned()));
             }
             match self.process.ended()? {
                 Some(status) => bail!("the machine ended ({status})"),

@@ -24,6 +24,7 @@ use gateway_tests::appliance::{Firmware, Image, story};
 
 use crate::progress::Progress;
 use crate::setup::{self, Tools};
+use crate::shell::interruption;
 use debian::Root;
 use digest::Digest;
 use program::Program;
@@ -76,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.test {
         let (firmware, name) = if arguments.uefi { (Firmware::Uefi, "UEFI") } else { (Firmware::Bios, "BIOS") };
         progress.say(format_args!("image: booting it, by {name}, under emulation"));
-        let story = story::tell(&image, firmware, |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
+        let story = story::tell(&image, firmware, &interruption(), |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
         print!("\n{story}");
     }
     Ok(())
@@ -89,9 +90,11 @@ fn build(progress: &Progress, arguments: &Arguments) -> Result<(Report, Image)> 
     let recipe = Recipe::read()?;
     progress.say("image: the daemon (release), which is what it is all about");
     let program = Program::build()?;
-    let _lock = tools.lock()?;
+    // Two clones may fetch at the same time: the second waits, and then finds everything done.
+    let lock = tools.lock()?;
     let builder = debian::builder(progress, &tools, &recipe, arguments.fresh)?;
     let root = debian::root(progress, &tools, &recipe, arguments.fresh)?;
+    drop(lock);
     let made_of = Digest::of_all(&[recipe.digest(), &program.digest, &root.digest, &builder.digest]);
     let directory = output_directory();
     let make = Make { progress, recipe: &recipe, program: &program, root: &root, builder: &builder.path };

@@ -10,6 +10,7 @@ mod ipv6;
 mod lifecycle;
 mod machine;
 mod nat;
+mod nftables;
 mod policy;
 mod reload;
 mod routes;

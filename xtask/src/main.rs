@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench|image`.
+//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench|image|package`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -6,6 +6,7 @@ mod demo;
 mod image;
 mod lab;
 mod layers;
+mod package;
 mod product;
 mod progress;
 mod setup;
@@ -40,6 +41,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Build the appliance: a bootable disk, and the containerDisk for KubeVirt.
     Image(image::Arguments),
+    /// Build the Debian package, and the tarball with a static program.
+    Package(package::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run().map(done),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Image(arguments) => image::run(&arguments).map(done),
+        Command::Package(arguments) => package::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

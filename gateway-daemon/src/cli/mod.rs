@@ -5,13 +5,16 @@
 pub mod check;
 pub mod drops;
 pub mod flows;
+pub mod generate;
 mod live;
 pub mod mappings;
 pub mod provision;
 pub mod reload;
+pub mod render;
 pub mod run;
 mod screen;
 pub mod status;
+mod streams;
 mod table;
 mod units;
 
@@ -34,6 +37,7 @@ Examples:
   gateway flows --host 10.227.128.11      what that machine is talking to, and how it is translated
   gateway drops                           what was refused, why, and by which rule
   gateway reload                          put an edited policy file into effect
+  gateway render nftables policy.toml     the same policy as an nftables ruleset
   gateway status --json | jq .traffic     for scripts
 
 Live commands ask the running gateway through /run/gateway/<instance>/control.sock, as root.
@@ -56,6 +60,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a policy file and show everything that is wrong with it, with the lines underlined
     Check(check::CheckArgs),
+    /// Print the policy as an nftables ruleset
+    Render(render::RenderArgs),
     /// Show interfaces, zones, datapath, policy, counters and how full the tables are
     Status(status::StatusArgs),
     /// Show who talks to whom, how it is translated, and which rule let it through
@@ -68,22 +74,27 @@ pub enum Command {
     Provision(provision::ProvisionArgs),
     /// Read the policy file again and put it into effect, keeping flows that are still allowed
     Reload(reload::ReloadArgs),
+    /// Write manual pages or completions into a directory
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, `check`, or `provision`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check`, `render` or `provision`. `run` is given back, for the daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
     pub fn run_live(self) -> Result<ExitCode, Self> {
         match self {
             Self::Check(args) => Ok(check::check(&args)),
+            Self::Render(args) => Ok(render::render(&args)),
             Self::Status(args) => Ok(status::status(&args)),
             Self::Flows(args) => Ok(flows::flows(&args)),
             Self::Mappings(args) => Ok(mappings::mappings(&args)),
             Self::Drops(args) => Ok(drops::drops(&args)),
             Self::Provision(args) => Ok(provision::provision(&args)),
             Self::Reload(args) => Ok(reload::reload(&args)),
+            Self::Generate(args) => Ok(generate::generate(&args)),
             other @ Self::Run(_) => Err(other),
         }
     }

@@ -1,6 +1,7 @@
 //! The virtual machine: qemu in the lab's gateway room, its serial console, its agent.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,22 @@ pub struct Image {
     pub builder: PathBuf,
 }
 
+/// Names the disk in the environment.
+const DISK: &str = "GATEWAY_IMAGE";
+/// Names the workshop in the environment.
+const WORKSHOP: &str = "GATEWAY_IMAGE_WORKSHOP";
+
 impl Image {
     /// The image named by `GATEWAY_IMAGE` (the disk) and `GATEWAY_IMAGE_WORKSHOP` (the root with qemu), if both are set.
     #[must_use]
     pub fn of_environment() -> Option<Self> {
         let path = |name| std::env::var_os(name).map(PathBuf::from);
-        Some(Self { disk: path("GATEWAY_IMAGE")?, builder: path("GATEWAY_IMAGE_WORKSHOP")? })
+        Some(Self { disk: path(DISK)?, builder: path(WORKSHOP)? })
+    }
+
+    /// Tells a command of it, so that [`Image::of_environment`] finds it there.
+    pub fn name_in(&self, command: &mut Command) {
+        command.env(DISK, &self.disk).env(WORKSHOP, &self.builder);
     }
 }
 

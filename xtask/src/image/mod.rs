@@ -36,7 +36,7 @@ use workshop::Workshop;
 ///
 /// Builds the release daemon, a Debian root with it, a disk that boots by BIOS and by UEFI, the qcow2, the containerDisk as an OCI archive,
 /// and the list of what is inside (CycloneDX). The Debian roots are fetched once; `--fresh` fetches them again, for updates.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Arguments {
     /// Fetch the Debian packages again, although they are here.
     #[arg(long)]
@@ -81,6 +81,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         print!("\n{story}");
     }
     Ok(())
+}
+
+/// The image for the workspace's tests: built, or as it was built before.
+///
+/// # Errors
+/// As [`run`].
+pub fn for_tests(progress: &Progress) -> Result<Image> {
+    build(progress, &Arguments::default()).map(|(_, image)| image)
 }
 
 fn build(progress: &Progress, arguments: &Arguments) -> Result<(Report, Image)> {

@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::shell::{answer, logged, tail};
 
 /// Names, of which one will do, and why.
-type Need = (&'static [&'static str], &'static str);
+pub type Need = (&'static [&'static str], &'static str);
 
 /// What is needed, and why. The first name of a line is installed; any of the others will do where it is present.
 /// None of them starts a service by itself, nginx excepted (see [`QuietService`]): `dnsmasq-base` is dnsmasq without one.
@@ -36,21 +36,28 @@ const NEEDED: &[Need] = &[
 ];
 
 /// What building the image needs besides: everything else comes into a workshop of its own ([`crate::image`]).
-const FOR_IMAGE: &[Need] = &[
+pub const FOR_IMAGE: &[Need] = &[
     (&["mmdebstrap"], "image: Debian roots"),
     (&["debian-archive-keyring"], "image: Debian's signatures"),
     (&["binutils"], "image: the program without its symbols"),
 ];
 
+/// What trying the package needs besides.
+pub const FOR_PACKAGE_TEST: &[Need] = &[
+    (&["mmdebstrap"], "package: a Debian system to try it in"),
+    (&["debian-archive-keyring"], "package: Debian's signatures"),
+    (&["systemd-container"], "package: a container that boots that system"),
+];
+
 /// The longest that an installation may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// Makes sure of the packages; with `image`, of those too that building the image needs.
+/// Makes sure of the packages, and of the `further` ones that somebody needs besides.
 ///
 /// # Errors
 /// When packages are missing and cannot be installed: not root, no Debian, or apt fails.
-pub fn ensure(progress: &Progress, tools: &Tools, image: bool) -> Result<()> {
-    let needed: Vec<Need> = NEEDED.iter().chain(if image { FOR_IMAGE } else { &[] }).copied().collect();
+pub fn ensure(progress: &Progress, tools: &Tools, further: &[Need]) -> Result<()> {
+    let needed: Vec<Need> = NEEDED.iter().chain(further).copied().collect();
     let Ok(listed) = answer("dpkg-query", &["-W", "-f", "${Package} ${db:Status-Status}\n"]) else {
         progress.say("packages: this is no Debian; install by your own means what the tests need:");
         for (names, why) in &needed {

@@ -14,4 +14,5 @@ pub mod netlink;
 pub mod nftables;
 pub mod plan;
 pub mod policy;
+pub mod provision;
 pub mod sysctl;

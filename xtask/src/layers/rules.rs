@@ -92,6 +92,8 @@ pub const DAEMON: Package = Package {
         layer(&["netlink", "sysctl"], &["model", "inventory"]),
         // Numbers of rules and zones stand in connection marks; reasons of drops are the core's.
         layer(&["nftables"], &["model", "inventory", "plan", "gateway_ebpf::abi"]),
+        // Puts a policy in place that the daemon will find; the two know each other by that file only.
+        layer(&["provision"], &["policy"]),
         layer(&["instance"], &[]),
         // The contract with the live commands: shows the core's own labels, knows nothing of the daemon's state.
         layer(&["control"], &["instance", "gateway_ebpf::abi"]),

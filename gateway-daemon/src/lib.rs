@@ -2,6 +2,7 @@
 //!
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
+pub mod announce;
 pub mod answers;
 pub mod cli;
 pub mod control;

@@ -11,6 +11,7 @@ mod lifecycle;
 mod machine;
 mod nat;
 mod policy;
+mod presence;
 mod reload;
 mod routes;
 mod seed;

@@ -9,11 +9,15 @@ mod connection;
 pub mod conntrack;
 mod error;
 mod gateways;
+mod hardware;
+mod neighbours;
 mod observer;
 mod parse;
 mod state;
 mod xdp_features;
 
 pub use error::NetlinkError;
-pub use gateways::gateways;
+pub use gateways::{default_gateways, gateways};
+pub use hardware::{Channels, Feature, Hardware, Queues, hardware};
+pub use neighbours::neighbours;
 pub use observer::Observer;

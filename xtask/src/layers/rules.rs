@@ -94,6 +94,8 @@ pub const DAEMON: Package = Package {
         // The contract with the live commands: shows the core's own labels, knows nothing of the daemon's state.
         layer(&["control"], &["instance", "gateway_ebpf::abi"]),
         layer(&["answers"], &["gateway_ebpf::abi"]),
+        // Where the gateway's addresses are, told to its neighbours.
+        layer(&["announce"], &["inventory", "model"]),
         layer(&["metrics"], &["model", "inventory", "datapath", "gateway_ebpf::abi"]),
         layer(&["daemon", "cli", "main", "lib"], &["*"]),
     ],

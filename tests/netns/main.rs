@@ -2,6 +2,7 @@
 
 mod bad_packets;
 mod bench;
+mod doctor;
 mod errors;
 mod flows;
 mod guard;

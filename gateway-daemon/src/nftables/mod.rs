@@ -5,5 +5,6 @@ pub mod guard;
 mod input;
 mod program;
 mod ruleset;
+pub mod survey;
 
 pub use error::GuardError;

@@ -10,6 +10,10 @@
 //!   in no zone, so the latter is set where it exists; elsewhere [`forward`] reports that the kernel finishes no IPv6 packets, and
 //!   so no hop limit or packet-too-big errors are sent.
 
+mod conntrack;
+
+pub use conntrack::track;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -142,9 +146,19 @@ impl Saved {
     /// Gives every value back, last changed first. A key that is gone is skipped, and so is one that somebody else has changed since.
     /// What cannot be written is reported and stays remembered.
     pub fn restore(&mut self) -> Vec<SysctlError> {
+        self.restore_where(|_| true)
+    }
+
+    /// Gives back the values of interfaces that are none of `kept`: one that has left its zone is no router's interface any more.
+    pub fn restore_others(&mut self, kept: &[&InterfaceName]) -> Vec<SysctlError> {
+        self.restore_where(|key| interface_of(key).is_some_and(|name| kept.iter().all(|kept| kept.0 != name)))
+    }
+
+    fn restore_where(&mut self, left: impl Fn(&Path) -> bool) -> Vec<SysctlError> {
+        let (entries, kept) = std::mem::take(&mut self.entries).into_iter().partition::<Vec<_>, _>(|entry| left(&entry.key));
         let mut errors = Vec::new();
         let mut failed = Vec::new();
-        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
+        for entry in entries.into_iter().rev() {
             let result = match read(&entry.key) {
                 Ok(Some(now)) if same(&now, &entry.ours) => write(&entry.key, &entry.before).map(|_| ()),
                 Ok(_) => Ok(()),
@@ -156,9 +170,17 @@ impl Saved {
             }
         }
         failed.reverse();
-        self.entries = failed;
+        self.entries = kept;
+        self.entries.append(&mut failed);
         errors
     }
+}
+
+/// The interface of a key such as `ipv4/conf/eth0/forwarding`; `all` and `default` are none.
+fn interface_of(key: &Path) -> Option<&str> {
+    let mut parts = key.iter().skip(1);
+    let name = if parts.next()? == "conf" { parts.next()?.to_str()? } else { return None };
+    (name != "all" && name != "default").then_some(name)
 }
 
 fn conf(family: &str, interface: &InterfaceName, key: &str) -> PathBuf {
@@ -207,8 +229,34 @@ fn forward_ipv6(saved: &mut Saved, interface: &InterfaceName) -> Result<KernelPa
         lifted?;
     }
     let forced = saved.set(&conf("ipv6", interface, "force_forwarding"), "1")?;
-    let all = read(Path::new("ipv6/conf/all/forwarding"))?.as_deref() == Some("1");
+    let all = read(Path::new(IPV6_EVERYWHERE))?.as_deref() == Some("1");
     Ok(KernelPath { ipv6: forced || all })
+}
+
+/// Forwarding of IPv6 by the kernel itself, for every interface.
+const IPV6_EVERYWHERE: &str = "ipv6/conf/all/forwarding";
+
+/// True when the kernel itself forwards IPv6 only where it does so everywhere (before Linux 6.17), and did not before the gateway came.
+///
+/// # Errors
+/// When the keys cannot be read.
+pub fn needs_ipv6_everywhere(saved: &Saved) -> Result<bool, SysctlError> {
+    let everywhere = Path::new(IPV6_EVERYWHERE);
+    let can_be_forced = read(Path::new("ipv6/conf/default/force_forwarding"))?.is_some();
+    let ours = saved.entries.iter().any(|entry| entry.key == everywhere);
+    Ok(!can_be_forced && (ours || read(everywhere)?.as_deref() == Some("0")))
+}
+
+/// Lets the kernel itself forward IPv6, on every interface: what must not be forwarded has to be refused by a ruleset that already stands.
+///
+/// # Errors
+/// When a key cannot be read or written.
+pub fn forward_ipv6_everywhere(saved: &mut Saved) -> Result<(), SysctlError> {
+    let mut shields = Saved::default();
+    let result = shield_others(&mut shields, &InterfaceName(String::new())).and_then(|()| saved.set(Path::new(IPV6_EVERYWHERE), "1"));
+    let lifted = shields.restore().pop().map_or(Ok(()), Err);
+    result?;
+    lifted
 }
 
 /// Turning forwarding on for one interface makes the kernel drop the default routes learned from router advertisements on *every*
@@ -243,6 +291,14 @@ mod tests {
 
     fn kept(key: &str) -> Saved {
         Saved { entries: vec![Entry { key: key.into(), before: "0".into(), ours: "1".into() }] }
+    }
+
+    #[test]
+    fn a_key_tells_its_interface() {
+        let dotted = conf("ipv6", &InterfaceName("lan.7".into()), "forwarding");
+        assert_eq!(interface_of(&dotted), Some("lan.7"));
+        assert_eq!(interface_of(Path::new("ipv4/ip_local_port_range")), None);
+        assert_eq!(interface_of(Path::new(IPV6_EVERYWHERE)), None);
     }
 
     #[test]

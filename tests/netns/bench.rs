@@ -5,13 +5,15 @@ use gateway_tests::{Gateway, Lab};
 
 use crate::policy::Policy;
 
-/// Which programs carry the packets.
+/// What carries the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// tc alone.
     Tc,
     /// XDP in front of tc.
     Xdp,
+    /// The kernel's own forwarding and NAT.
+    Nftables,
 }
 
 impl Mode {
@@ -20,7 +22,14 @@ impl Mode {
         match self {
             Self::Tc => "tc",
             Self::Xdp => "xdp",
+            Self::Nftables => "nftables",
         }
+    }
+
+    /// The mode of a running gateway.
+    pub fn of(gateway: &Gateway<'_>) -> Self {
+        let shown = gateway.interface("eth0").unwrap()["datapath"].clone();
+        *[Self::Tc, Self::Xdp, Self::Nftables].iter().find(|mode| shown == mode.datapath()).unwrap_or_else(|| panic!("{shown}"))
     }
 
     /// What `gateway status` says of an interface in this mode.
@@ -28,6 +37,7 @@ impl Mode {
         match self {
             Self::Tc => "tc",
             Self::Xdp => "xdp+tc",
+            Self::Nftables => "nftables",
         }
     }
 }
@@ -81,6 +91,30 @@ macro_rules! in_both_modes {
     };
 }
 
+/// [`in_both_modes`] and a test `<name>::by_nftables`: what holds for every datapath.
+macro_rules! in_every_mode {
+    ($($name:ident)*) => {
+        $(mod $name {
+            use crate::bench::{Mode, with_seed};
+
+            #[test]
+            fn by_tc() {
+                with_seed(concat!(module_path!(), "::by_tc"), Mode::Tc, super::$name);
+            }
+
+            #[test]
+            fn by_xdp() {
+                with_seed(concat!(module_path!(), "::by_xdp"), Mode::Xdp, super::$name);
+            }
+
+            #[test]
+            fn by_nftables() {
+                with_seed(concat!(module_path!(), "::by_nftables"), Mode::Nftables, super::$name);
+            }
+        })*
+    };
+}
+
 /// Makes a test `<name>::in_namespaces` of each function that takes a lab.
 macro_rules! in_a_lab {
     ($($name:ident)*) => {
@@ -93,4 +127,4 @@ macro_rules! in_a_lab {
     };
 }
 
-pub(crate) use {in_a_lab, in_both_modes};
+pub(crate) use {in_a_lab, in_both_modes, in_every_mode};

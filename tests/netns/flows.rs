@@ -7,11 +7,11 @@ use std::time::Duration;
 use gateway_tests::lab::{ONPREM, SERVER};
 use gateway_tests::{Gateway, Lab};
 
-use crate::bench::{in_a_lab, in_both_modes};
+use crate::bench::{in_a_lab, in_every_mode};
 use crate::policy::Policy;
 use crate::traffic::{accept, answers, connect, listen};
 
-in_both_modes! {
+in_every_mode! {
     big_transfers_arrive_intact_both_ways
     the_first_packet_to_an_unknown_neighbour_is_not_lost
 }

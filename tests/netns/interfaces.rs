@@ -6,11 +6,11 @@ use gateway_tests::lab::SERVER;
 use gateway_tests::wait::wait_until;
 use gateway_tests::{Gateway, Lab};
 
-use crate::bench::{in_a_lab, in_both_modes};
+use crate::bench::{in_a_lab, in_every_mode};
 use crate::policy::Policy;
 use crate::traffic::{PATIENCE, answers, ask, receive, send, udp};
 
-in_both_modes! {
+in_every_mode! {
     an_interface_made_anew_is_used_again
     a_neighbour_with_another_address_is_followed
     the_gateways_own_change_of_address_is_followed

@@ -6,10 +6,10 @@ use gateway_tests::lab::{ONPREM_V6, SERVER_V6, VM1_V6};
 use gateway_tests::wait::wait_until;
 use gateway_tests::{Gateway, Lab};
 
-use crate::bench::in_both_modes;
+use crate::bench::in_every_mode;
 use crate::traffic::{PATIENCE, accept, answers, ask, connect, endpoint, is_empty, is_silent, listen, send, talk, try_connect, udp};
 
-in_both_modes! {
+in_every_mode! {
     the_overlay_reaches_the_pods_untranslated
     what_nobody_asked_for_stays_out
     a_big_transfer_arrives_intact

@@ -11,6 +11,7 @@ mod ipv6;
 mod lifecycle;
 mod machine;
 mod nat;
+mod nftables;
 mod policy;
 mod presence;
 mod reload;

@@ -9,11 +9,11 @@ use gateway_tests::lab::{ONPREM, SERVER};
 use gateway_tests::wait::wait_until;
 use gateway_tests::{Gateway, Lab};
 
-use crate::bench::{in_a_lab, in_both_modes};
+use crate::bench::{in_a_lab, in_every_mode};
 use crate::policy::Policy;
 use crate::traffic::{PATIENCE, accept, ask, connect, endpoint, is_empty, listen, receive, send, talk, udp};
 
-in_both_modes! {
+in_every_mode! {
     one_internal_endpoint_has_one_external_endpoint_for_all_remotes
     a_udp_checksum_of_zero_stays_zero
 }

@@ -8,11 +8,11 @@ use gateway_tests::wait::wait_until;
 use gateway_tests::{Gateway, Lab};
 use rustix::process::Signal;
 
-use crate::bench::{Mode, in_a_lab, in_both_modes, with_seed};
+use crate::bench::{Mode, in_a_lab, in_every_mode, with_seed};
 use crate::policy::Policy;
 use crate::traffic::{PATIENCE, accept, answers, connect, listen, talk};
 
-in_both_modes! {
+in_every_mode! {
     flows_that_stay_allowed_lose_nothing
 }
 in_a_lab! {
@@ -30,6 +30,11 @@ fn a_tightened_policy_cuts_by_tc() {
 #[test]
 fn a_tightened_policy_cuts_by_xdp() {
     with_seed("netns::reload::a_tightened_policy_cuts_by_xdp", Mode::Xdp, |lab, gateway| cuts(lab, gateway, Mode::Xdp));
+}
+
+#[test]
+fn a_tightened_policy_cuts_by_nftables() {
+    with_seed("netns::reload::a_tightened_policy_cuts_by_nftables", Mode::Nftables, |lab, gateway| cuts(lab, gateway, Mode::Nftables));
 }
 
 /// The seed policy without pings from the overlay.
@@ -127,7 +132,9 @@ fn cuts(lab: &Lab, gateway: &Gateway<'_>, mode: Mode) {
     let lines = "from = \"overlay\"\nto = \"pods\"\nprotocol = \"tcp\"\nports = [\"8081\"]\naction = \"drop\"";
     gateway.reload(Policy::seed().mode(mode).first_rule("no more", lines).text()).unwrap();
     cut.write_all(b"hello").unwrap();
-    wait_until(PATIENCE, "the flow to be cut", || Ok(gateway.reason("drop", "policy-changed")? >= 1)).unwrap();
+    // Of a flow that the daemon has ended the next packet is one of no flow.
+    let reason = if mode == Mode::Nftables { "tcp-no-flow" } else { "policy-changed" };
+    wait_until(PATIENCE, "the flow to be cut", || Ok(gateway.reason("drop", reason)? >= 1)).unwrap();
     cut_end.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     assert!(cut_end.read(&mut [0; 5]).is_err(), "no byte of it arrives");
     for _ in 0..3 {
@@ -139,8 +146,7 @@ fn cuts(lab: &Lab, gateway: &Gateway<'_>, mode: Mode) {
 }
 
 fn flows_that_stay_allowed_lose_nothing(lab: &Lab, gateway: &Gateway<'_>) {
-    let mode = gateway.interface("eth0").unwrap()["datapath"].clone();
-    let mode = if mode == Mode::Xdp.datapath() { Mode::Xdp } else { Mode::Tc };
+    let mode = Mode::of(gateway);
     let listener = listen(&lab.pods, "10.128.0.1:8080");
     let mut client = connect(&lab.vm1, "10.128.0.1:8080");
     let (mut accepted, _) = accept(&listener);

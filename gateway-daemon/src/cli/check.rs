@@ -1,13 +1,15 @@
 //! `gateway check FILE`: is this a valid policy, and what does it say?
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::model::{Action, Model, Translate};
+use super::streams::{complain, say};
+use crate::model::{Action, DatapathMode, Model, Translate};
+use crate::nftables::differences;
 use crate::policy::{self, Checked, Diagnostic, FileError, Finding, Report};
 
 /// Where the terminal does not tell its width.
@@ -57,6 +59,9 @@ struct Summary {
     destination_nat: Vec<NatSummary>,
     firewall_rules: usize,
     firewall_default: &'static str,
+    /// In nftables mode: what that does otherwise than the eBPF datapath.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -162,6 +167,10 @@ fn summary(model: &Model) -> Summary {
             Action::Drop => "drop",
             Action::Reject => "reject",
         },
+        differences: match model.mode {
+            DatapathMode::Nftables => differences(model).iter().map(ToString::to_string).collect(),
+            DatapathMode::Auto | DatapathMode::Xdp | DatapathMode::Tc => Vec::new(),
+        },
     }
 }
 
@@ -180,6 +189,12 @@ fn describe(summary: &Summary) -> String {
         let _ = writeln!(out, "destination nat \"{}\": {}", rule.name, rule.what);
     }
     let _ = writeln!(out, "{}, {}", count(summary.sets, "set"), count(summary.routes, "route"));
+    if !summary.differences.is_empty() {
+        out.push_str("nftables mode is different from the eBPF datapath:\n");
+    }
+    for difference in &summary.differences {
+        let _ = writeln!(out, "- {difference}");
+    }
     out.push_str("policy is valid\n");
     out
 }
@@ -193,15 +208,6 @@ fn print(answer: &Answer) {
         Ok(text) => say(&format!("{text}\n")),
         Err(error) => complain(&format!("cannot print the answer as JSON: {error}\n")),
     }
-}
-
-/// A reader that went away (`gateway check FILE | head`) is no reason to panic.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -249,5 +255,15 @@ mod tests {
         assert_eq!((code(false), code(true)), (ExitCode::SUCCESS, ExitCode::SUCCESS));
         std::fs::write(&file, "version = 7\n").unwrap();
         assert_eq!((code(false), code(true)), (ExitCode::from(1), ExitCode::from(1)));
+    }
+
+    #[test]
+    fn nftables_mode_says_what_is_different() {
+        let nftables = SEED.replace("version = 1", "version = 1\ndatapath.mode = \"nftables\"");
+        let checked = policy::load("seed.toml", &nftables).unwrap();
+        let text = describe(&summary(&checked.model));
+        assert!(text.contains("2 sets, 0 routes\nnftables mode is different from the eBPF datapath:\n- endpoint-independent"), "{text}");
+        let json = serde_json::to_value(answer(&Ok(checked))).unwrap();
+        assert!(json["summary"]["differences"].as_array().is_some_and(|all| all.len() > 5), "{json}");
     }
 }

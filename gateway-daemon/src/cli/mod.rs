@@ -9,9 +9,11 @@ pub mod flows;
 mod live;
 pub mod mappings;
 pub mod reload;
+pub mod render;
 pub mod run;
 mod screen;
 pub mod status;
+mod streams;
 mod table;
 mod units;
 
@@ -35,6 +37,7 @@ Examples:
   gateway flows --host 10.227.128.11      what that machine is talking to, and how it is translated
   gateway drops                           what was refused, why, and by which rule
   gateway reload                          put an edited policy file into effect
+  gateway render nftables policy.toml     the same policy as an nftables ruleset
   gateway status --json | jq .traffic     for scripts
 
 Live commands ask the running gateway through /run/gateway/<instance>/control.sock, as root.
@@ -59,6 +62,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Find out where this machine stands and what to change: platform, port security, MTU, queues, leftovers
     Doctor(doctor::DoctorArgs),
+    /// Print the policy as an nftables ruleset
+    Render(render::RenderArgs),
     /// Show interfaces, zones, datapath, policy, counters and how full the tables are
     Status(status::StatusArgs),
     /// Show who talks to whom, how it is translated, and which rule let it through
@@ -72,7 +77,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, `check` or `doctor`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check`, `doctor` or `render`. `run` is given back, for the daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
@@ -80,6 +85,7 @@ impl Command {
         match self {
             Self::Check(args) => Ok(check::check(&args)),
             Self::Doctor(args) => Ok(doctor::doctor(&args)),
+            Self::Render(args) => Ok(render::render(&args)),
             Self::Status(args) => Ok(status::status(&args)),
             Self::Flows(args) => Ok(flows::flows(&args)),
             Self::Mappings(args) => Ok(mappings::mappings(&args)),

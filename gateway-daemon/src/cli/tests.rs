@@ -244,7 +244,7 @@ fn typed(line: &str, client: &Client) -> (String, Result<(), String>) {
         Command::Mappings(args) => mappings::show(&args, client, &mut screen),
         Command::Drops(args) => drops::show(&args, client, &mut screen),
         Command::Reload(args) => reload::show(&args, client, &mut screen),
-        Command::Run(_) | Command::Check(_) | Command::Doctor(_) => panic!("not a live command"),
+        Command::Run(_) | Command::Check(_) | Command::Doctor(_) | Command::Render(_) => panic!("not a live command"),
     };
     (String::from_utf8(out).unwrap(), result.map_err(|error| error.to_string()))
 }

@@ -7,7 +7,7 @@ use crate::control::ServerError;
 use crate::datapath::DatapathError;
 use crate::instance::InstanceName;
 use crate::netlink::NetlinkError;
-use crate::nftables::GuardError;
+use crate::nftables::NftError;
 use crate::policy::FileError;
 
 /// An error of the daemon.
@@ -54,9 +54,9 @@ pub enum DaemonError {
     /// Netlink.
     #[error("cannot observe the network: {0}")]
     Netlink(#[from] NetlinkError),
-    /// The guard table.
-    #[error("cannot set the guard table, without which the kernel might forward unfiltered: {0}")]
-    Guard(#[from] GuardError),
+    /// The guard table, or the whole ruleset.
+    #[error("cannot set the nft table, without which the kernel might forward unfiltered: {0}")]
+    Nft(#[from] NftError),
     /// The control socket.
     #[error("cannot serve the control socket: {0}")]
     Control(#[from] ServerError),

@@ -106,6 +106,13 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
                     let now = Instant::now();
                     logged.iter().filter(|_| lines.ask(now)).for_each(|event| log(event, gateway));
                 }
+                Told::Rulesets => {
+                    let (engine, scene) = gateway.scene();
+                    engine.verify(scene).await;
+                    if gateway.engine.protected().is_none() && pace.ask(Instant::now()) {
+                        reconcile(gateway, &mut pace).await;
+                    }
+                }
                 Told::Refused => {
                     let (engine, scene) = gateway.scene();
                     engine.answer(scene);

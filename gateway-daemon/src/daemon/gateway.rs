@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use gateway_ebpf::abi::Tick;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::engine::{Carried, Ebpf, Scene};
+use super::engine::{Engine, Handling, Scene, Why};
 use super::policy_file::PolicyFile;
 use super::record::Record;
 use super::{DaemonError, Options};
@@ -15,6 +14,7 @@ use crate::announce::Announcer;
 use crate::control::{ControlRequest, ControlServer};
 use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
+use crate::model::DatapathMode;
 use crate::netlink::Observer;
 use crate::netlink::apply::NextHop;
 use crate::plan::{Numbers, Plan};
@@ -37,7 +37,7 @@ pub struct Gateway {
     /// The network.
     pub observer: Observer,
     /// What makes the kernel forward.
-    pub engine: Ebpf,
+    pub engine: Engine,
     /// The last plan that was applied.
     pub plan: Plan,
     /// What is to be put back.
@@ -88,10 +88,10 @@ impl Gateway {
     /// Why the gateway cannot run here.
     pub async fn start(options: Options, policy: PolicyFile) -> Result<Self, DaemonError> {
         let observer = Observer::start().await?;
-        let engine = Ebpf::load(policy.model.flows)?;
         let mut numbers = Numbers::default();
         numbers.update(&policy.model);
         let record = Record::open(&options.instance);
+        let engine = Engine::start(&policy.model, &record.changes.sysctls).await?;
         let mut gateway = Self {
             options,
             policy,
@@ -121,18 +121,25 @@ impl Gateway {
     }
 
     /// The engine, and what it works from.
-    pub fn scene(&mut self) -> (&mut Ebpf, Scene<'_>) {
+    pub fn scene(&mut self) -> (&mut Engine, Scene<'_>) {
         let Self { options, policy, numbers, observer, engine, plan, .. } = self;
         let scene = Scene { instance: &options.instance, model: &policy.model, inventory: observer.inventory(), numbers, plan };
         (engine, scene)
     }
 
     async fn come_up(&mut self) -> Result<(), DaemonError> {
-        self.settle().await?;
+        match self.settle().await {
+            // Loaded, but not attached: as good as refused.
+            Err(refused @ DaemonError::Datapath(_)) if self.policy.model.mode == DatapathMode::Auto => {
+                self.switch_to_nftables(Why::refused(&refused)).await?;
+                self.settle().await?;
+            }
+            other => other?,
+        }
         self.control = Some(Control::open(&self.options.instance)?);
         self.ready = true;
         for (index, planned) in &self.plan.interfaces {
-            let Carried { attach, reason, .. } = self.engine.carried(*index, planned);
+            let Handling { attach, reason, .. } = self.engine.handling(*index, planned);
             tracing::info!("{} ({}) forwards by {attach}: {reason}", planned.name.0, planned.zone.0);
         }
         for waiting in &self.plan.waiting {
@@ -141,10 +148,4 @@ impl Gateway {
         tracing::info!("ready: policy {} as instance {}", self.policy.path.display(), self.options.instance);
         Ok(())
     }
-}
-
-/// The datapath's clock.
-pub fn now() -> Tick {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    Tick::from_ns(u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0))
 }

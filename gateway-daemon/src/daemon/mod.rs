@@ -13,6 +13,7 @@ mod reconcile;
 mod record;
 mod reload;
 mod shutdown;
+mod switch;
 mod views;
 mod watch;
 

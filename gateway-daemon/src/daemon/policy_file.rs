@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::DaemonError;
-use crate::model::Model;
-use crate::policy::{self, LoadError};
+use crate::model::{Model, RuleName};
+use crate::policy::{self, LoadError, Position};
 
 /// The policy in force.
 pub struct PolicyFile {
@@ -47,7 +47,16 @@ impl PolicyFile {
 
     /// `file:line:column` of a key, or the file alone where the policy leaves the key out.
     pub fn place(&self, table: &str, key: &str) -> String {
-        let position = policy::read_file(&self.path).ok().and_then(|text| policy::place(&text, table, key));
+        self.at(|text| policy::place(text, table, key))
+    }
+
+    /// `file:line:column` of the rule of that name.
+    pub fn place_of_rule(&self, rule: &RuleName) -> String {
+        self.at(|text| policy::place_of_rule(text, rule))
+    }
+
+    fn at(&self, find: impl FnOnce(&str) -> Option<Position>) -> String {
+        let position = policy::read_file(&self.path).ok().and_then(|text| find(&text));
         match position {
             Some(position) => format!("{}:{}:{}", self.path.display(), position.line, position.column),
             None => self.path.display().to_string(),

@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::engine::Engine;
 use super::gateway::Gateway;
 use super::{DaemonError, error};
 use crate::control::view::Datapath;
 use crate::inventory::{IfIndex, Link};
 use crate::model::{InterfaceName, PortRange};
 use crate::netlink::apply;
-use crate::plan::{self, LOCAL_PORTS};
+use crate::plan::{LOCAL_PORTS, Plan};
 use crate::sysctl;
 
 /// How long the kernel's announcement of a change that it has confirmed may take.
@@ -48,18 +49,28 @@ impl Gateway {
         let (engine, scene) = self.scene();
         match engine.protect(scene).await {
             Ok(()) => {}
-            Err(error) if self.engine.protected().is_none() => return Err(error.into()),
-            // The table before it stands, and what it does not cover is not told to forward.
-            Err(error) => self.problems.push(error::chain(&DaemonError::from(error))),
+            // The guard before it stands, and what it does not cover is not told to forward.
+            Err(error) if self.engine.is_guarded() => self.problems.push(error::chain(&DaemonError::from(error))),
+            Err(error) => return Err(error.into()),
         }
         self.set_sysctls();
+        if let Engine::Nftables(nftables) = &self.engine {
+            if nftables.needs_ipv6_everywhere()
+                && let Err(error) = sysctl::forward_ipv6_everywhere(&mut self.record.changes.sysctls)
+            {
+                self.problems.push(error::chain(&error));
+            }
+            // After the ruleset, which may be what brings connection tracking up.
+            self.set_tracking();
+        }
         let changed = self.configure_links().await;
         self.configure_routes().await;
         if let Err(error) = self.record.write() {
             self.problems.push(error::chain(&error));
         }
 
-        let plan = plan::plan(&self.policy.model, self.observer.inventory(), &self.numbers);
+        let (engine, scene) = self.scene();
+        let plan = engine.plan(scene);
         self.problems.extend(plan.left_out.iter().map(|rule| {
             let rule = &rule.0;
             format!(
@@ -86,6 +97,10 @@ impl Gateway {
         }
         let links: Vec<(IfIndex, InterfaceName)> = self.guarded_links().map(|link| (link.index, link.name.clone())).collect();
         self.forwarding.retain(|index| links.iter().any(|(known, _)| known == index));
+        // Neither guarded nor filtered, it must not forward either.
+        let names: Vec<&InterfaceName> = links.iter().map(|(_, name)| name).collect();
+        let errors = self.record.changes.sysctls.restore_others(&names);
+        self.problems.extend(errors.iter().map(|error| error::chain(error)));
         for (index, name) in links {
             if self.forwarding.contains(&index) {
                 continue;
@@ -100,6 +115,15 @@ impl Gateway {
                 }
                 Err(error) => self.problems.push(error::chain(&error)),
             }
+        }
+    }
+
+    /// What connection tracking must be told where its flows are ours.
+    pub fn set_tracking(&mut self) {
+        match sysctl::track(&mut self.record.changes.sysctls, &self.policy.model.timeouts) {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => tracing::debug!("this kernel has no {}", missing.join(", ")),
+            Err(error) => self.problems.push(error::chain(&error)),
         }
     }
 
@@ -141,7 +165,7 @@ impl Gateway {
     }
 
     /// Says what has changed since the last plan.
-    fn announce(&self, plan: &plan::Plan) {
+    fn announce(&self, plan: &Plan) {
         for problem in &self.problems {
             tracing::warn!("{problem}");
         }
@@ -151,7 +175,7 @@ impl Gateway {
         let attached = plan
             .interfaces
             .iter()
-            .filter(|(index, planned)| self.engine.carried(**index, planned).datapath != Datapath::None)
+            .filter(|(index, planned)| self.engine.handling(**index, planned).datapath != Datapath::None)
             .map(|(_, planned)| planned);
         for planned in attached.filter(|planned| self.plan.interfaces.values().all(|old| old.name != planned.name)) {
             tracing::info!("{} ({}) is here and forwards: {}", planned.name.0, planned.zone.0, planned.reason);

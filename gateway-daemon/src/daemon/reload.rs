@@ -3,6 +3,7 @@
 use super::gateway::Gateway;
 use super::policy_file::PolicyFile;
 use super::{DaemonError, error};
+use crate::nftables::NftError;
 
 /// Takes up the policy as it is on disk now, or says why not.
 ///
@@ -29,7 +30,7 @@ pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
             }
             let before = std::mem::replace(&mut gateway.policy, policy);
             if let Err(failed) = enforce(gateway).await {
-                let mut errors = vec![error::chain(&failed)];
+                let mut errors = vec![describe(&gateway.policy, &failed)];
                 gateway.policy = before;
                 if let Err(failed) = enforce(gateway).await {
                     errors.push(format!("putting the policy before it back in force: {}", error::chain(&failed)));
@@ -48,11 +49,21 @@ pub async fn try_reload(gateway: &mut Gateway) -> Result<(), Vec<String>> {
     }
 }
 
+/// What stopped the policy, with its place there when one rule did.
+fn describe(policy: &PolicyFile, failed: &DaemonError) -> String {
+    let text = error::chain(failed);
+    match failed {
+        DaemonError::Nft(NftError::Refused { rule: Some(rule), .. }) => format!("{}: {text}", policy.place_of_rule(rule)),
+        _ => text,
+    }
+}
+
 /// Brings the machine to [`Gateway::policy`], which has just been replaced.
 async fn enforce(gateway: &mut Gateway) -> Result<(), DaemonError> {
     gateway.numbers.update(&gateway.policy.model);
     // What forwarding asks of an interface may have changed with the policy.
     gateway.forwarding.clear();
+    gateway.follow_mode().await?;
     gateway.settle().await
 }
 

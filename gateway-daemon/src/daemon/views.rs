@@ -1,7 +1,7 @@
 //! What the live commands are shown.
 
 use super::DaemonError;
-use super::engine::Carried;
+use super::engine::Handling;
 use super::gateway::Gateway;
 use super::reload::try_reload;
 use crate::control::view::{Datapath, InterfaceView, LinkState, PolicyView, RuleCounts, StatusView, ZoneView};
@@ -21,7 +21,7 @@ pub async fn answer(gateway: &mut Gateway, request: ControlRequest) {
 
 async fn respond(gateway: &mut Gateway, request: Request) -> Result<Response, DaemonError> {
     Ok(match request {
-        Request::Status => Response::Status(Box::new(gateway.status()?)),
+        Request::Status => Response::Status(Box::new(gateway.status().await?)),
         Request::Flows { filter } => {
             let (engine, scene) = gateway.scene();
             Response::Flows(filter.select(engine.flows(scene)?))
@@ -32,7 +32,7 @@ async fn respond(gateway: &mut Gateway, request: Request) -> Result<Response, Da
         }
         Request::Drops => {
             let (engine, scene) = gateway.scene();
-            Response::Drops(engine.drops(scene)?)
+            Response::Drops(engine.drops(scene).await?)
         }
         Request::Reload => match try_reload(gateway).await {
             Ok(()) => Response::Reloaded(gateway.policy_view()),
@@ -42,7 +42,9 @@ async fn respond(gateway: &mut Gateway, request: Request) -> Result<Response, Da
 }
 
 impl Gateway {
-    fn status(&self) -> Result<StatusView, DaemonError> {
+    async fn status(&mut self) -> Result<StatusView, DaemonError> {
+        let (engine, scene) = self.scene();
+        let (tables, traffic) = (engine.tables()?, engine.traffic(scene).await?);
         Ok(StatusView {
             instance: self.options.instance.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,8 +52,8 @@ impl Gateway {
             policy: self.policy_view(),
             interfaces: self.interfaces(),
             zones: self.zones(),
-            tables: self.engine.tables(),
-            traffic: self.engine.traffic()?,
+            tables,
+            traffic,
             uptime_seconds: self.started.elapsed().as_secs(),
         })
     }
@@ -69,7 +71,7 @@ impl Gateway {
                 nat_destination: count(model.nat.destination.len()),
                 routes: count(model.routes.len()),
             },
-            warnings: self.policy.warnings.iter().chain(&self.problems).cloned().collect(),
+            warnings: self.policy.warnings.iter().chain(&self.problems).cloned().chain(self.engine.differences(model)).collect(),
             error: if self.reload_errors.is_empty() { None } else { Some(self.reload_errors.join("\n")) },
         }
     }
@@ -84,21 +86,21 @@ impl Gateway {
 
     fn interfaces(&self) -> Vec<InterfaceView> {
         let planned = self.plan.interfaces.iter().map(|(index, planned)| {
-            let mut carried = self.engine.carried(*index, planned);
+            let mut handling = self.engine.handling(*index, planned);
             if self.without_ipv6_errors.contains(index) {
-                carried.reason.push_str("; this kernel sends no ICMPv6 errors for packets that cannot be forwarded (before Linux 6.17)");
+                handling.reason.push_str("; this kernel sends no ICMPv6 errors for packets that cannot be forwarded (before Linux 6.17)");
             }
-            self.interface(&planned.name, &planned.zone, Some(*index), carried)
+            self.interface(&planned.name, &planned.zone, Some(*index), handling)
         });
         let waiting = self.plan.waiting.iter().map(|waiting: &Waiting| {
             let index = self.observer.inventory().link(&waiting.name).map(|link| link.index);
-            let carried = Carried { datapath: Datapath::None, attach: "-".to_owned(), reason: waiting.reason.to_string() };
-            self.interface(&waiting.name, &waiting.zone, index, carried)
+            let handling = Handling { datapath: Datapath::None, attach: "-".to_owned(), reason: waiting.reason.to_string() };
+            self.interface(&waiting.name, &waiting.zone, index, handling)
         });
         planned.chain(waiting).collect()
     }
 
-    fn interface(&self, name: &model::InterfaceName, zone: &model::ZoneName, index: Option<IfIndex>, carried: Carried) -> InterfaceView {
+    fn interface(&self, name: &model::InterfaceName, zone: &model::ZoneName, index: Option<IfIndex>, handling: Handling) -> InterfaceView {
         let link = index.and_then(|index| self.observer.inventory().links.get(&index));
         InterfaceView {
             name: name.0.clone(),
@@ -113,9 +115,9 @@ impl Gateway {
             mac: link.and_then(|link| link.mac).map(|mac| mac.0.map(|byte| format!("{byte:02x}")).join(":")),
             mtu: link.map(|link| link.mtu),
             addresses: link.map(|link| link.addresses.clone()).unwrap_or_default(),
-            datapath: carried.datapath,
-            attach: carried.attach,
-            reason: carried.reason,
+            datapath: handling.datapath,
+            attach: handling.attach,
+            reason: handling.reason,
         }
     }
 }

@@ -20,6 +20,7 @@ pub use finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 pub use topology::Topology;
 
 use crate::model::Model;
+use crate::nftables::survey;
 use check::Measured;
 use probe::{Passes, Probed, mtu};
 use scene::{Leg, Scene};
@@ -120,6 +121,8 @@ pub fn examine(subject: Subject, progress: &(dyn Fn(&str) + Sync)) -> Result<Rep
     let measured = paths(&scene, &examined, progress);
 
     progress("asks the kernel what it can");
+    let chains = survey::base_chains();
+    let running = chains.as_deref().is_ok_and(check::is_running);
     let topology = topology::topology(&scene, &examined);
     let checks = vec![
         check::links(&scene, &legs),
@@ -129,9 +132,9 @@ pub fn examine(subject: Subject, progress: &(dyn Fn(&str) + Sync)) -> Result<Rep
         check::path(&measured),
         check::queues(&scene, &legs),
         check::offloads(&scene, &legs),
-        check::sysctls(&scene, &legs),
-        check::leftovers(),
-        check::kernel(&legs),
+        check::sysctls(&scene, &legs, running),
+        check::leftovers(&chains),
+        check::kernel(&scene, &legs),
         check::clock(),
     ];
     let healthy = checks.iter().flat_map(|outcome| &outcome.findings).all(|finding| finding.severity == Severity::Note);

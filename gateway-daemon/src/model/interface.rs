@@ -16,6 +16,9 @@ pub enum DatapathMode {
     Xdp,
     /// tc alone.
     Tc,
+    /// The kernel's own connection tracking and NAT, for the whole gateway: a flow crosses two interfaces, and its state can only be in one
+    /// place.
+    Nftables,
 }
 
 /// `source-validation` (RFC 3704).

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::GuardError;
+use super::NftError;
 
 /// A chain that the kernel calls, of whatever table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +43,14 @@ pub enum Ability {
 ///
 /// # Errors
 /// There is no nft, or it does not answer.
-pub fn base_chains() -> Result<Vec<BaseChain>, GuardError> {
+pub fn base_chains() -> Result<Vec<BaseChain>, NftError> {
     let output = Command::new("nft").args(["-j", "list", "ruleset"]).env("LC_ALL", "C").stdin(Stdio::null()).output();
-    let output = output.map_err(|source| GuardError::NoNft { source })?;
+    let output = output.map_err(|source| NftError::NoNft { source })?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(GuardError::Refused { action: "list", table: "of everybody".to_owned(), message });
+        return Err(NftError::Refused { action: "list", table: "of everybody".to_owned(), message, rule: None });
     }
-    parse(&output.stdout).map_err(|message| GuardError::Answer { table: "of everybody".to_owned(), message })
+    parse(&output.stdout).map_err(|message| NftError::Answer { table: "of everybody".to_owned(), message })
 }
 
 fn parse(json: &[u8]) -> Result<Vec<BaseChain>, String> {
@@ -92,7 +92,7 @@ fn parse(json: &[u8]) -> Result<Vec<BaseChain>, String> {
 ///
 /// # Errors
 /// There is no nft.
-pub fn tried(ability: Ability, interface: &str) -> Result<Result<(), String>, GuardError> {
+pub fn tried(ability: Ability, interface: &str) -> Result<Result<(), String>, NftError> {
     let body = match ability {
         Ability::Filter => "chain c {\ntype filter hook forward priority 0\nct state established,related counter accept\n}".to_owned(),
         Ability::Nat => "chain c {\ntype nat hook postrouting priority 100\nmasquerade\n}".to_owned(),
@@ -100,7 +100,7 @@ pub fn tried(ability: Ability, interface: &str) -> Result<Result<(), String>, Gu
     };
     // Nothing of this name is ever made.
     let text = format!("table inet gateway_doctor_{} {{\n{body}\n}}\n", std::process::id());
-    let no_nft = |source| GuardError::NoNft { source };
+    let no_nft = |source| NftError::NoNft { source };
     let mut child = Command::new("nft")
         .args(["--check", "-f", "-"])
         .env("LC_ALL", "C")

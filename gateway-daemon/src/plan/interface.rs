@@ -33,6 +33,8 @@ pub enum ModeReason {
     ConfiguredXdp,
     /// The policy says XDP, the driver cannot.
     NotNative,
+    /// The policy says nftables: the kernel forwards.
+    Nftables,
     /// Auto: a veth.
     Veth,
     /// Auto: native XDP.
@@ -49,6 +51,7 @@ impl fmt::Display for ModeReason {
             Self::Configured => "the policy asks for tc",
             Self::ConfiguredXdp => "the policy asks for xdp",
             Self::NotNative => "the policy asks for xdp, but the driver has no native XDP: tc alone",
+            Self::Nftables => "the policy asks for nftables: no program is attached",
             Self::Veth => "auto: on a veth any XDP program makes the sender give up TSO, which costs more per byte than tc does",
             Self::Native => "auto: the driver has native XDP",
             Self::NoNative => "auto: the driver has no native XDP",
@@ -123,10 +126,12 @@ pub fn plan(model: &Model, inventory: &Inventory, numbers: &Numbers) -> (BTreeMa
 }
 
 fn mode(model: &Model, link: &Link) -> (bool, ModeReason) {
-    let configured = model.interfaces.get(&link.name).and_then(|interface| interface.datapath).unwrap_or(model.mode);
+    let own = model.interfaces.get(&link.name).and_then(|interface| interface.datapath);
+    let configured = if model.mode == DatapathMode::Nftables { model.mode } else { own.unwrap_or(model.mode) };
     let native = link.xdp.map(|features| features.native);
     match configured {
         DatapathMode::Tc => (false, ModeReason::Configured),
+        DatapathMode::Nftables => (false, ModeReason::Nftables),
         // Where the kernel does not say, attaching tells.
         DatapathMode::Xdp if native == Some(false) => (false, ModeReason::NotNative),
         DatapathMode::Xdp => (true, ModeReason::ConfiguredXdp),

@@ -88,6 +88,13 @@ pub fn plan(model: &Model, inventory: &Inventory, numbers: &Numbers) -> Plan {
     }
 }
 
+/// Only what interfaces carry traffic, and why: for a datapath that has no tables of ours.
+#[must_use]
+pub fn interfaces(model: &Model, inventory: &Inventory, numbers: &Numbers) -> Plan {
+    let (interfaces, waiting) = interface::plan(model, inventory, numbers);
+    Plan { interfaces, waiting, routing_changes: inventory.routing_changes, ..Default::default() }
+}
+
 /// What the kernel takes as its own: its addresses, the broadcast address of each IPv4 prefix (RFC 919), and the subnet-router anycast
 /// address of each IPv6 prefix (RFC 4291 section 2.6.1).
 fn own_addresses(inventory: &Inventory) -> (BTreeSet<Ipv4Addr>, BTreeSet<Ipv6Addr>) {

@@ -1,14 +1,16 @@
 //! Numbers of rules and zones: the same name keeps its number through reloads, so that flows, mappings and counters keep their meaning,
 //! and interfaces never mean another zone while one bank gives way to the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gateway_ebpf::abi::{RuleId, ZoneId};
 
-use crate::model::{Model, RuleName, ZoneName};
+use crate::model::{DatapathMode, Model, RuleName, ZoneName};
 
-/// Rule numbers that the datapath has counters for; 0 is none.
+/// Rule numbers that the eBPF datapath has counters for; 0 is none.
 const LAST_RULE: u16 = 4095;
+/// Rule numbers that nftables mode has bits of a connection mark for, without 0xffff, which is the default's there.
+const LAST_NFTABLES_RULE: u16 = 65_534;
 
 /// The numbers given so far.
 #[derive(Clone, Debug, Default)]
@@ -22,14 +24,19 @@ pub struct Numbers {
 impl Numbers {
     /// Gives numbers to what is new in the model. A number is used again only when all have been given, and then one whose rule is gone.
     pub fn update(&mut self, model: &Model) {
-        let names: Vec<&RuleName> = rule_names(model).collect();
-        for name in &names {
-            if !self.rules.contains_key(*name) {
-                let number = self.free_rule(&names);
-                if let Some(old) = self.names.insert(number, (*name).clone()) {
-                    self.rules.remove(&old);
-                }
-                self.rules.insert((*name).clone(), number);
+        let last = last_rule(model.mode);
+        let wanted: HashSet<&RuleName> = rule_names(model).collect();
+        for name in rule_names(model) {
+            // A number from nftables mode may be beyond what the eBPF datapath has.
+            if self.rules.get(name).is_some_and(|number| number.0 <= last) {
+                continue;
+            }
+            let number = self.free_rule(last, &wanted);
+            if let Some(old) = self.names.insert(number, name.clone()) {
+                self.rules.remove(&old);
+            }
+            if let Some(old) = self.rules.insert(name.clone(), number) {
+                self.names.remove(&old);
             }
         }
         for zone in &model.zones {
@@ -40,12 +47,12 @@ impl Numbers {
         }
     }
 
-    fn free_rule(&mut self, wanted: &[&RuleName]) -> RuleId {
+    fn free_rule(&mut self, last: u16, wanted: &HashSet<&RuleName>) -> RuleId {
         loop {
-            self.next_rule = if self.next_rule >= LAST_RULE { 1 } else { self.next_rule + 1 };
+            self.next_rule = if self.next_rule >= last { 1 } else { self.next_rule + 1 };
             let number = RuleId(self.next_rule);
             // A policy has fewer rules than there are numbers, so this ends.
-            if self.names.get(&number).is_none_or(|name| !wanted.contains(&name)) {
+            if self.names.get(&number).is_none_or(|name| !wanted.contains(name)) {
                 return number;
             }
         }
@@ -73,10 +80,24 @@ impl Numbers {
         name.and_then(|name| self.zones.get(name)).copied().unwrap_or_default()
     }
 
+    /// The name behind a zone's number.
+    #[must_use]
+    pub fn zone_name(&self, id: ZoneId) -> Option<&ZoneName> {
+        self.zones.iter().find(|(_, known)| **known == id).map(|(name, _)| name)
+    }
+
     /// The name behind a rule number, also of a rule that is gone.
     #[must_use]
     pub fn rule_name(&self, id: RuleId) -> Option<&RuleName> {
         self.names.get(&id)
+    }
+}
+
+/// `auto` may fall back to nftables, but its policies are held to the eBPF datapath's limits.
+fn last_rule(mode: DatapathMode) -> u16 {
+    match mode {
+        DatapathMode::Nftables => LAST_NFTABLES_RULE,
+        DatapathMode::Auto | DatapathMode::Xdp | DatapathMode::Tc => LAST_RULE,
     }
 }
 
@@ -104,5 +125,28 @@ mod tests {
         numbers.update(&model(&swapped));
         assert_eq!(before, (numbers.rule(&RuleName("two".into())), numbers.zone(Some(&ZoneName("b".into())))));
         assert_ne!(numbers.rule(&RuleName("zero".into())), numbers.rule(&RuleName("one".into())), "a flow of \"one\" may still be alive");
+    }
+
+    #[test]
+    fn numbers_fit_the_mode() {
+        let rules = (0..5_000).fold(String::new(), |all, n| {
+            all + &format!("[[firewall.rules]]\nname = \"r{n}\"\nsource = [\"10.0.{}.{}\"]\naction = \"accept\"\n", n / 250, n % 250)
+        });
+        let zones = "[zones]\na = [\"e0\"]\n";
+        let large = model(&format!("version = 1\ndatapath.mode = \"nftables\"\n{zones}{rules}"));
+        let mut numbers = Numbers::default();
+        numbers.update(&large);
+        let given: HashSet<RuleId> = rule_names(&large).map(|name| numbers.rule(name)).collect();
+        assert!(given.len() == 5_000 && !given.contains(&RuleId(0)));
+
+        let mut small = large.clone();
+        small.mode = DatapathMode::Tc;
+        small.firewall.rules.drain(..4_900);
+        numbers.update(&small);
+        for name in rule_names(&small) {
+            let number = numbers.rule(name);
+            assert!((1..=LAST_RULE).contains(&number.0), "{name:?} {number:?}");
+            assert_eq!(numbers.rule_name(number), Some(name));
+        }
     }
 }

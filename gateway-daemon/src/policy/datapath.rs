@@ -1,6 +1,6 @@
 //! `[datapath]`.
 
-use super::error::{PolicyError, RuleError, Suggestion, UnsupportedError, ValueError};
+use super::error::{PolicyError, RuleError, Suggestion, ValueError};
 use super::findings::Findings;
 use super::table::Table;
 use super::value::Value;
@@ -12,6 +12,10 @@ const FLOWS: u32 = 131_072;
 const FLOWS_PER_HOST: u32 = 16_384;
 /// From a table that a test can fill to half a gigabyte.
 const FLOWS_RANGE: std::ops::RangeInclusive<u64> = 64..=4_194_304;
+
+/// `mode`; the last is not for one interface.
+const MODES: [(&str, DatapathMode); 4] =
+    [("auto", DatapathMode::Auto), ("xdp", DatapathMode::Xdp), ("tc", DatapathMode::Tc), ("nftables", DatapathMode::Nftables)];
 
 /// `[datapath]`, with its defaults.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +34,7 @@ impl Default for Datapath {
 pub(super) fn datapath(mut table: Table, findings: &mut Findings) -> Datapath {
     let mut datapath = Datapath::default();
     if let Some(value) = table.take("mode") {
-        datapath.mode = mode(value, findings).unwrap_or_default();
+        datapath.mode = value.choice(findings, "\"auto\"", &MODES).unwrap_or_default();
     }
     let flows = table.take("flows");
     if let Some(value) = flows {
@@ -50,14 +54,20 @@ pub(super) fn datapath(mut table: Table, findings: &mut Findings) -> Datapath {
     datapath
 }
 
-/// `[datapath] mode` and `interfaces.<name>.datapath`.
-pub(super) fn mode(value: Value, findings: &mut Findings) -> Option<DatapathMode> {
-    let key = value.key.to_owned();
-    value.parsed(findings, "\"auto\"", |text| match text {
-        "auto" => Ok(DatapathMode::Auto),
-        "xdp" => Ok(DatapathMode::Xdp),
-        "tc" => Ok(DatapathMode::Tc),
-        "nftables" => Err(PolicyError::from(UnsupportedError::NftablesMode)),
-        _ => Err(ValueError::Choice(key, text.to_owned(), Suggestion::new(text, ["auto", "xdp", "tc"])).into()),
+/// `interfaces.<name>.datapath`, under the gateway's `mode`.
+pub(super) fn interface_mode(value: Value, mode: DatapathMode, findings: &mut Findings) -> Option<DatapathMode> {
+    value.parsed(findings, "\"auto\"", |text| {
+        let [of_interfaces @ .., _] = &MODES;
+        match MODES.iter().find(|(name, _)| *name == text) {
+            Some((_, DatapathMode::Nftables)) => Err(PolicyError::from(RuleError::InterfaceNftables)),
+            Some((_, DatapathMode::Tc | DatapathMode::Xdp)) if mode == DatapathMode::Nftables => {
+                Err(RuleError::InterfaceUnderNftables(text.to_owned()).into())
+            }
+            Some((_, mode)) => Ok(*mode),
+            None => {
+                let names = of_interfaces.iter().map(|(name, _)| *name);
+                Err(ValueError::Choice("datapath".to_owned(), text.to_owned(), Suggestion::new(text, names)).into())
+            }
+        }
     })
 }

@@ -40,7 +40,7 @@ pub(super) fn document(root: &DeTable, findings: Findings) -> (Model, Vec<Diagno
     cx.zones = table(&mut root, "zones", &mut cx.findings).map_or_else(Zones::default, |t| Zones::read(t, &mut cx.findings));
     let interfaces = written_interfaces
         .and_then(|v| v.table(&mut cx.findings, "interfaces"))
-        .map(|t| interfaces(t, &cx.zones, &mut cx.findings))
+        .map(|t| interfaces(t, datapath.mode, &cx.zones, &mut cx.findings))
         .unwrap_or_default();
     let mut places = Places::default();
     let written_sets = table(&mut root, "sets", &mut cx.findings);
@@ -67,7 +67,7 @@ pub(super) fn document(root: &DeTable, findings: Findings) -> (Model, Vec<Diagno
     let Context { ref sets, ref mut findings, .. } = cx;
     let nat = Nat { source: plain(&rules.source_nat), destination: plain(&rules.destination_nat) };
     model_firewall.rules = plain(&rules.firewall);
-    limits(&nat, &model_firewall, sets, &places, findings);
+    limits(datapath.mode, &nat, &model_firewall, sets, &places, findings);
     // Every rule is compared with all before it, which is too long a work for a list that is refused anyway.
     if cx.findings.errors() == before {
         compare(&rules, &mut cx);

@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::scalar;
 use super::table::Table;
 use super::zone::Zones;
-use crate::model::{InterfaceConfig, InterfaceName, SourceValidation};
+use crate::model::{DatapathMode, InterfaceConfig, InterfaceName, SourceValidation};
 
 /// From IPv4's minimum (RFC 791) to the largest packet there is.
 const MTU: std::ops::RangeInclusive<u64> = 68..=65_535;
@@ -23,7 +23,13 @@ const SOURCE_VALIDATION: [(&str, SourceValidation); 3] =
 /// Addresses given so far, with the interface and place.
 type Given = HashMap<IpAddr, (String, Range<usize>)>;
 
-pub(super) fn interfaces(table: Table, zones: &Zones, findings: &mut Findings) -> BTreeMap<InterfaceName, InterfaceConfig> {
+/// `mode` is the whole gateway's.
+pub(super) fn interfaces(
+    table: Table,
+    mode: DatapathMode,
+    zones: &Zones,
+    findings: &mut Findings,
+) -> BTreeMap<InterfaceName, InterfaceConfig> {
     let mut interfaces = BTreeMap::new();
     let mut given = Given::new();
     for (span, value) in table.into_entries() {
@@ -35,7 +41,7 @@ pub(super) fn interfaces(table: Table, zones: &Zones, findings: &mut Findings) -
                 if !zones.has_interface(&name) {
                     findings.add(span, Warning::InterfaceWithoutZone(name.clone()));
                 }
-                let config = interface(inner, &name, &mut given, findings);
+                let config = interface(inner, &name, mode, &mut given, findings);
                 interfaces.insert(InterfaceName(name), config);
             }
             Err(error) => findings.add(span, error),
@@ -44,7 +50,7 @@ pub(super) fn interfaces(table: Table, zones: &Zones, findings: &mut Findings) -
     interfaces
 }
 
-fn interface(mut table: Table, name: &str, given: &mut Given, findings: &mut Findings) -> InterfaceConfig {
+fn interface(mut table: Table, name: &str, mode: DatapathMode, given: &mut Given, findings: &mut Findings) -> InterfaceConfig {
     let mut config = InterfaceConfig::default();
     const ADDRESSES: &str = "[\"10.0.0.1/24\"]";
     for value in table.take("addresses").and_then(|v| v.list(findings, ADDRESSES)).unwrap_or_default() {
@@ -70,7 +76,7 @@ fn interface(mut table: Table, name: &str, given: &mut Given, findings: &mut Fin
     if let Some(value) = table.take("source-validation") {
         config.source_validation = value.choice(findings, "\"strict\"", &SOURCE_VALIDATION).unwrap_or_default();
     }
-    config.datapath = table.take("datapath").and_then(|value| datapath::mode(value, findings));
+    config.datapath = table.take("datapath").and_then(|value| datapath::interface_mode(value, mode, findings));
     table.finish(findings);
     config
 }

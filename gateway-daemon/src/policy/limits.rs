@@ -1,4 +1,4 @@
-//! What the datapath's tables hold.
+//! What the datapath's tables hold, and how many rules nftables can tell apart.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::address::Sets;
 use super::error::LimitError;
 use super::findings::Findings;
-use crate::model::{AddressMatch, Firewall, Nat, Translate, ZoneName};
+use crate::model::{AddressMatch, DatapathMode, Firewall, Nat, PoolRange, SourceNat, Translate, ZoneName};
 
 /// Entries of a rule list: the scan for a first packet is bounded by it.
 const RULES: usize = 1024;
@@ -18,8 +18,20 @@ const PREFIXES: usize = 16_384;
 /// Addresses in the pool table.
 const POOL_ADDRESSES: u64 = 1024;
 
+/// Rules of all lists in nftables mode: their numbers are 16 bits of a connection mark, and reloads need some that are free.
+const NFTABLES_RULES: usize = 60_000;
+/// Addresses of pools of several ranges in nftables mode, where each is an element of a map.
+const NFTABLES_POOL_ADDRESSES: u64 = 65_536;
+
 /// Reports each limit at the header of the list that goes beyond it.
-pub(super) fn limits(nat: &Nat, firewall: &Firewall, sets: &Sets, places: &Places, findings: &mut Findings) {
+pub(super) fn limits(mode: DatapathMode, nat: &Nat, firewall: &Firewall, sets: &Sets, places: &Places, findings: &mut Findings) {
+    if mode == DatapathMode::Nftables {
+        nftables_rules(nat, firewall, places, findings);
+        // A pool of one range is said in a word, however long.
+        let several = |addresses: &&[PoolRange]| addresses.len() > 1;
+        pools(nat, several, NFTABLES_POOL_ADDRESSES, LimitError::NftablesPoolAddresses, places, findings);
+        return;
+    }
     // One entry per rule and range of ports: a rule without ports is one.
     let entries = |ports: usize| ports.max(1);
     let counted = [
@@ -32,7 +44,7 @@ pub(super) fn limits(nat: &Nat, firewall: &Firewall, sets: &Sets, places: &Place
             findings.add(place.clone(), LimitError::Rules(list, count, RULES));
         }
     }
-    pools(nat, places, findings);
+    pools(nat, |_| true, POOL_ADDRESSES, LimitError::PoolAddresses, places, findings);
     address_sets(nat, firewall, sets, places, findings);
 }
 
@@ -45,16 +57,37 @@ pub(super) struct Places {
     pub sets: Range<usize>,
 }
 
-fn pools(nat: &Nat, places: &Places, findings: &mut Findings) {
-    let mut total: u64 = 0;
-    for rule in &nat.source {
-        if let Translate::Pool { addresses, .. } = &rule.translate {
-            let size = |r: &crate::model::PoolRange| u64::from(u32::from(r.last) - u32::from(r.first)) + 1;
-            total += addresses.iter().map(size).sum::<u64>();
-        }
+fn nftables_rules(nat: &Nat, firewall: &Firewall, places: &Places, findings: &mut Findings) {
+    let lists = [
+        (nat.source.len(), &places.source_nat),
+        (nat.destination.len(), &places.destination_nat),
+        (firewall.rules.len(), &places.firewall),
+    ];
+    let total = lists.iter().map(|(count, _)| count).sum();
+    if total > NFTABLES_RULES {
+        // The longest list is where joining rules helps.
+        let place = lists.into_iter().max_by_key(|(count, _)| *count).map(|(_, place)| place.clone()).unwrap_or_default();
+        findings.add(place, LimitError::NftablesRules(total, NFTABLES_RULES));
     }
-    if total > POOL_ADDRESSES {
-        findings.add(places.source_nat.clone(), LimitError::PoolAddresses(total, POOL_ADDRESSES));
+}
+
+fn pools(
+    nat: &Nat,
+    counts: impl Fn(&&[PoolRange]) -> bool,
+    most: u64,
+    error: impl Fn(u64, u64) -> LimitError,
+    places: &Places,
+    findings: &mut Findings,
+) {
+    let addresses = |rule: &'_ SourceNat| match &rule.translate {
+        Translate::Pool { addresses, .. } if counts(&addresses.as_slice()) => {
+            addresses.iter().map(|range| u64::from(u32::from(range.last) - u32::from(range.first)) + 1).sum()
+        }
+        _ => 0,
+    };
+    let total: u64 = nat.source.iter().map(addresses).sum();
+    if total > most {
+        findings.add(places.source_nat.clone(), error(total, most));
     }
 }
 

@@ -32,7 +32,7 @@ mod zone;
 pub use diagnostic::Diagnostic;
 pub use error::PolicyError;
 pub use file::{FileError, read_file};
-pub use place::place;
+pub use place::{place, place_of_rule};
 pub use report::{Finding, FindingEnd, FindingSeverity, Report, render};
 pub use source::Position;
 

@@ -86,6 +86,19 @@ impl Connection {
     }
 }
 
+/// Sends 16 MiB, all of which arrives.
+fn bulk(from: &mut TcpStream, to: &mut TcpStream) {
+    const LEN: usize = 16 << 20;
+    from.set_write_timeout(Some(PATIENCE)).unwrap();
+    to.set_read_timeout(Some(PATIENCE)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| from.write_all(&vec![7; LEN]).unwrap());
+        let mut received = vec![0; LEN];
+        to.read_exact(&mut received).unwrap();
+        assert!(received.iter().all(|byte| *byte == 7));
+    });
+}
+
 fn say(stream: &mut TcpStream) {
     stream.write_all(b"word").unwrap();
 }
@@ -159,13 +172,19 @@ fn every_kind_of_flow_is_listed_as_the_tool_lists_it() {
         one_way.send_to(b"word", server.local_addr().unwrap()).unwrap();
         a.sh("ping -q -c 1 -W 5 10.2.0.2; ping -6 -q -c 1 -W 5 fd02::2");
 
-        let entries = conntrack.dump(Mark::ANY).unwrap();
-        let ours: BTreeSet<String> = entries.iter().map(line).collect();
-        // Neighbour discovery and echo of the gateway itself are no flows of these tests, but both lists have them.
-        let theirs = listed_by_the_tool();
+        let list = |conntrack: &mut Conntrack| {
+            let entries = conntrack.dump(Mark::ANY).unwrap();
+            let ours: BTreeSet<String> = entries.iter().map(line).collect();
+            (entries, ours, listed_by_the_tool())
+        };
+        let begun = Instant::now();
+        let (mut entries, mut ours, mut theirs) = list(&mut conntrack);
+        // A late acknowledgement may be counted between the two lists.
+        while ours != theirs && begun.elapsed() < PATIENCE {
+            (entries, ours, theirs) = list(&mut conntrack);
+        }
         assert_eq!(ours, theirs);
         assert_eq!(usize::try_from(conntrack.stats().unwrap().entries).unwrap(), entries.len());
-        assert!(conntrack.stats().unwrap().limit.unwrap() > 0);
 
         let client = connection.client.local_addr().unwrap();
         let entry = entries.iter().find(|entry| entry.original.source == client).unwrap();
@@ -175,9 +194,7 @@ fn every_kind_of_flow_is_listed_as_the_tool_lists_it() {
         assert_eq!(entry.endpoints(), Endpoints { internal: client, external: Some(external), remote, original_destination: None });
         assert_eq!(entry.tcp, Some(TcpState::Established));
         assert!(entry.status.contains(Status::SEEN_REPLY | Status::ASSURED | Status::CONFIRMED | Status::SRC_NAT), "{entry:?}");
-        assert!(!entry.has_destination_nat());
-        let left = entry.timeout.unwrap();
-        assert!(left > Duration::from_secs(3600), "{left:?}");
+        assert!(entry.timeout.unwrap() > 60 * MINUTE, "{entry:?}");
         assert!(entry.started.unwrap() >= before && entry.started.unwrap() <= SystemTime::now(), "{entry:?}");
 
         let client = forwarded.client.local_addr().unwrap();
@@ -282,10 +299,10 @@ fn carried_over(name: &str, target: &'static str, source_nat: bool, destination_
         assert!(matches!(conntrack.create(&again).unwrap(), Created::Made));
         assert!(matches!(conntrack.create(&again).unwrap(), Created::Taken));
         assert!(hears(&mut connection.server, PATIENCE), "what was sent meanwhile arrives");
-        // More than a window that was guessed from one packet.
-        for _ in 0..50 {
-            assert!(connection.carries());
-        }
+        assert!(connection.carries());
+        // Far more under way than the window that the kernel would guess, who has not seen the handshake and its scale.
+        bulk(&mut connection.client, &mut connection.server);
+        bulk(&mut connection.server, &mut connection.client);
         let next = *of(&conntrack.dump(Mark::whole(0x77)).unwrap(), IpProtocol::TCP);
         assert_eq!((next.original, next.reply), (entry.original, entry.reply));
         assert_eq!((next.has_source_nat(), next.has_destination_nat()), (source_nat, destination_nat));

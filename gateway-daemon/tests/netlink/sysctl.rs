@@ -1,6 +1,11 @@
 //! Sysctls set and given back, and what they are needed for.
 
-use gateway_daemon::model::SourceValidation;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use gateway_daemon::model::{SourceValidation, Timeouts};
+use gateway_daemon::netlink::conntrack::{Conntrack, IpProtocol, Mark, TcpState};
 use gateway_daemon::sysctl::{self, KernelPath, Saved};
 
 use crate::namespace::{Peer, name, run, sh, two_hosts};
@@ -50,6 +55,61 @@ fn what_somebody_else_set_meanwhile_stays() {
         assert_eq!(sh("cat /proc/sys/net/ipv4/ip_local_port_range"), "40000\t50000\n");
         let error = sysctl::local_ports(&mut saved, "9 1").unwrap_err().to_string();
         assert!(error.contains("ip_local_port_range") && error.contains("9 1"), "{error}");
+    });
+}
+
+#[test]
+fn connection_tracking_counts_and_forgets_as_the_policy_says() {
+    run("connection_tracking_counts_and_forgets_as_the_policy_says", || async {
+        let all = || sh("cd /proc/sys/net/netfilter; grep . nf_conntrack_*timeout* nf_conntrack_acct nf_conntrack_timestamp");
+        let before = all();
+        let timeouts = Timeouts {
+            tcp_established: Duration::from_secs(7441),
+            tcp_opening: Duration::from_secs(241),
+            tcp_closing: Duration::from_secs(242),
+            udp: Duration::from_secs(301),
+            icmp: Duration::from_millis(60_500),
+        };
+        let mut saved = Saved::default();
+        let missing = sysctl::track(&mut saved, &timeouts).unwrap();
+        assert!(missing.is_empty(), "{missing:?}");
+        // The kernel's own word on what it gives each state, by flows made in it.
+        sh("nft add table inet t; nft add chain inet t c '{ type filter hook output priority 0; ct state new; }'");
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"word", "127.0.0.1:9").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Ended by RST.
+        let reset = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        rustix::net::sockopt::set_socket_linger(&reset, Some(Duration::ZERO)).unwrap();
+        drop(reset);
+        let mut connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // Unacknowledged until somebody answers.
+        connection.write_all(b"word").unwrap();
+        sh("ping -q -c 1 127.0.0.1");
+        let flows = Conntrack::open().unwrap().dump(Mark::ANY).unwrap();
+        let left = |protocol, state| {
+            let mut entries = flows.iter().filter(|flow| flow.protocol == protocol && flow.tcp == state);
+            let entry = entries.next().unwrap_or_else(|| panic!("no {protocol:?} {state:?}: {flows:#?}"));
+            assert!(entry.original_counters.is_some_and(|counters| counters.packets > 0) && entry.started.is_some(), "{entry:?}");
+            entry.timeout.unwrap().as_secs()
+        };
+        for (protocol, state, expected) in [
+            (IpProtocol::UDP, None, 301),
+            (IpProtocol::TCP, Some(TcpState::Close), 242),
+            (IpProtocol::TCP, Some(TcpState::Established), 7441),
+            (IpProtocol::ICMP, None, 61),
+        ] {
+            let left = left(protocol, state);
+            assert!((expected - 5..=expected).contains(&left), "{protocol:?} {state:?}: {left}");
+        }
+
+        let now = all();
+        for (key, value) in [("tcp_timeout_established", 7441), ("tcp_timeout_unacknowledged", 7441), ("tcp_timeout_syn_sent", 241)] {
+            assert!(now.contains(&format!("nf_conntrack_{key}:{value}\n")), "{now}");
+        }
+        let errors = saved.restore();
+        assert!(errors.is_empty() && saved.is_empty(), "{errors:?}");
+        assert_eq!(all(), before);
     });
 }
 

@@ -70,10 +70,11 @@ pub fn judge<'m, F: Family, E: Env<'m, F>>(
 #[inline(always)]
 fn within_rate<'m, F: Family, E: Env<'m, F>>(env: &mut E, rule: &Rule, now: u64) -> bool {
     let interval = rule.rate_interval_us as u64 * 1000;
-    let tolerance = interval * rule.rate_burst as u64;
+    // How far ahead of their time flows may come: a whole interval more would let one more pass as soon as any time has gone by.
+    let tolerance = interval * (rule.rate_burst as u64).saturating_sub(1);
     let Some(due) = env.rate(rule.id) else { return true };
     let start = if *due > now { *due } else { now };
-    if start - now >= tolerance {
+    if start - now > tolerance {
         return false;
     }
     *due = start + interval;

@@ -89,7 +89,9 @@ pub const DAEMON: Package = Package {
         layer(&["policy"], &["model", "gateway_ebpf::abi"]),
         layer(&["plan"], &["model", "inventory", "gateway_ebpf::abi"]),
         layer(&["datapath"], &["plan", "inventory", "model", "gateway_ebpf::*"]),
-        layer(&["netlink", "nftables", "sysctl"], &["model", "inventory"]),
+        layer(&["netlink", "sysctl"], &["model", "inventory"]),
+        // Numbers of rules and zones stand in connection marks; reasons of drops are the core's.
+        layer(&["nftables"], &["model", "inventory", "plan", "gateway_ebpf::abi"]),
         layer(&["instance"], &[]),
         // The contract with the live commands: shows the core's own labels, knows nothing of the daemon's state.
         layer(&["control"], &["instance", "gateway_ebpf::abi"]),

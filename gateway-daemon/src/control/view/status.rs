@@ -73,12 +73,14 @@ labelled! {
 }
 
 labelled! {
-    /// Which programs handle an interface's packets.
+    /// What handles an interface's packets.
     Datapath {
         /// The tc program alone.
         Tc = "tc";
         /// XDP for established flows, tc for the rest.
         XdpTc = "xdp+tc";
+        /// The kernel's own forwarding, with an nftables ruleset.
+        Nftables = "nftables";
         /// No program: the interface is missing, or in no zone.
         None = "none";
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::datapath::{Capacity, Loaded, TcHook};
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
-use crate::doctor::scene::Leg;
+use crate::doctor::scene::{Leg, Scene};
+use crate::model::DatapathMode;
 use crate::nftables::survey::{self, Ability};
 
 /// The oldest that is supported.
@@ -12,9 +13,9 @@ const OLDEST: (u32, u32) = (6, 1);
 /// The kernel's own type information, with which the programs find their fields.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Examines the kernel. `legs`: a flow table wants an interface to be tried on.
+/// Examines the kernel, for the datapath that the policy wants. `legs`: a flow table wants an interface to be tried on.
 #[must_use]
-pub fn kernel(legs: &[Leg]) -> Outcome {
+pub fn kernel(scene: &Scene, legs: &[Leg]) -> Outcome {
     let mut outcome = Outcome::of(Check::Kernel);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     match version(&release) {
@@ -31,8 +32,9 @@ pub fn kernel(legs: &[Leg]) -> Outcome {
             Severity::Warning,
         ));
     }
-    outcome.add(programs());
-    outcome.add(netfilter(legs));
+    let mode = scene.model.as_ref().map(|model| model.mode).unwrap_or_default();
+    outcome.add(programs(mode));
+    outcome.add(netfilter(mode, legs));
     outcome
 }
 
@@ -67,7 +69,7 @@ fn missing(what: &str, evidence: String, consequence: &str, advice: &str, severi
 }
 
 /// Loads the programs with small tables, attaches them nowhere, and lets go of them.
-fn programs() -> Outcome {
+fn programs(mode: DatapathMode) -> Outcome {
     let mut outcome = Outcome::of(Check::Kernel);
     match Loaded::new(Capacity { flows: 64 }, 0) {
         Ok(_) => {
@@ -78,13 +80,20 @@ fn programs() -> Outcome {
             outcome.good(format!("the gateway's programs load; tc is reached by {hook}"));
         }
         Err(error) => {
+            let (consequence, severity) = match mode {
+                DatapathMode::Xdp | DatapathMode::Tc => ("The policy asks for the eBPF datapath, which cannot work here.", Severity::Fault),
+                DatapathMode::Auto => {
+                    ("The gateway falls back to nftables: the same policy, at the kernel's own speed.", Severity::Warning)
+                }
+                DatapathMode::Nftables => ("The policy asks for nftables, which needs no programs.", Severity::Note),
+            };
             let mut finding = missing(
                 "something that the gateway's programs need",
                 chain(&error),
-                "The eBPF datapath cannot work here.",
+                consequence,
                 "Needed: root (CAP_BPF and CAP_NET_ADMIN), a kernel that is not locked down (/sys/kernel/security/lockdown), CONFIG_BPF_SYSCALL, \
-                 CONFIG_NET_CLS_BPF. Or use datapath = \"nftables\".",
-                Severity::Fault,
+                 CONFIG_NET_CLS_BPF. Or `mode = \"nftables\"` under [datapath] in the policy.",
+                severity,
             );
             finding.title = "the gateway's programs cannot be loaded".to_owned();
             outcome.findings.push(finding);
@@ -93,7 +102,7 @@ fn programs() -> Outcome {
     outcome
 }
 
-fn netfilter(legs: &[Leg]) -> Outcome {
+fn netfilter(mode: DatapathMode, legs: &[Leg]) -> Outcome {
     let mut outcome = Outcome::of(Check::Kernel);
     let interface = legs.iter().find(|leg| leg.link.up).map_or("lo", Leg::name);
     for (ability, what, consequence, severity) in [
@@ -107,7 +116,7 @@ fn netfilter(legs: &[Leg]) -> Outcome {
             Ability::Nat,
             "address translation in nf_tables",
             "The nftables datapath cannot translate; the eBPF one does not need it.",
-            Severity::Note,
+            if mode == DatapathMode::Nftables { Severity::Fault } else { Severity::Note },
         ),
         (
             Ability::FlowTable,

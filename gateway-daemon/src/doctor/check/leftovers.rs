@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
-use crate::nftables::survey::{self, BaseChain};
+use crate::nftables::NftError;
+use crate::nftables::survey::BaseChain;
 
 /// Our own tables begin with this (`nftables::guard::table_name`).
 const OURS: &str = "gateway_";
@@ -32,12 +33,17 @@ const OWNERS: [Owner; 8] = [
     Owner { marks: &["ts-"], name: "Tailscale", stop: Some("tailscale set --netfilter-mode=off") },
 ];
 
-/// Examines all tables of the calling thread's network namespace.
+/// True when the gateway itself is at work here, or has been stopped in a way that kept its guard.
+pub fn is_running(chains: &[BaseChain]) -> bool {
+    chains.iter().any(|chain| chain.table.starts_with(OURS))
+}
+
+/// Judges the base chains, and looks for tables of the old iptables in the calling thread's network namespace.
 #[must_use]
-pub fn leftovers() -> Outcome {
+pub fn leftovers(chains: &Result<Vec<BaseChain>, NftError>) -> Outcome {
     let mut outcome = Outcome::of(Check::Leftovers);
-    match survey::base_chains() {
-        Ok(chains) => outcome.findings.extend(foreign(&chains)),
+    match chains {
+        Ok(chains) => outcome.findings.extend(foreign(chains)),
         Err(error) => outcome.skip(error.to_string()),
     }
     outcome.findings.extend(legacy());

@@ -17,7 +17,7 @@ pub mod tests;
 pub use clock::clock;
 pub use duplicate::duplicate;
 pub use kernel::kernel;
-pub use leftovers::leftovers;
+pub use leftovers::{is_running, leftovers};
 pub use links::links;
 pub use offloads::offloads;
 pub use path::{Measured, path};

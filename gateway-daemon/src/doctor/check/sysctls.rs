@@ -6,12 +6,12 @@ use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::scene::{Leg, Scene};
 use crate::model::SourceValidation;
 
-/// Examines the settings of the calling thread's network namespace.
+/// Examines the settings of the calling thread's network namespace; `running`: the gateway is at work there.
 #[must_use]
-pub fn sysctls(scene: &Scene, legs: &[Leg]) -> Outcome {
+pub fn sysctls(scene: &Scene, legs: &[Leg], running: bool) -> Outcome {
     let mut outcome = Outcome::of(Check::Sysctls);
     let before = outcome.findings.len();
-    outcome.findings.extend(forwards_all(scene, legs));
+    outcome.findings.extend(forwards_all(scene, legs, running));
     for leg in legs {
         outcome.findings.extend(reverse_path(scene, leg));
         outcome.findings.extend(answers_for_others(leg));
@@ -31,8 +31,10 @@ fn conf(leg: &Leg, key: &str) -> Option<u8> {
     number(&format!("ipv4/conf/{}/{key}", leg.name()))
 }
 
-fn forwards_all(scene: &Scene, legs: &[Leg]) -> Option<Finding> {
+fn forwards_all(scene: &Scene, legs: &[Leg], running: bool) -> Option<Finding> {
     let families = [("ipv4/ip_forward", "net.ipv4.ip_forward"), ("ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding")];
+    // Before Linux 6.17 the nftables datapath has to turn IPv6's on for all, and guards the others.
+    let families = if running { &families[..1] } else { &families[..] };
     let on: Vec<&str> = families.iter().filter(|(path, _)| number(path) == Some(1)).map(|(_, key)| *key).collect();
     if on.is_empty() {
         return None;

@@ -8,36 +8,10 @@ use rustix::io::Errno;
 use super::attribute::*;
 use super::create::{Created, NewEntry};
 use super::encode;
-use super::entry::Entry;
+use super::entry::{Entry, Mark};
 use super::parse;
 use super::socket::{Family, Request, Socket};
 use crate::netlink::NetlinkError;
-
-/// Some bits of a mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Their value.
-    pub value: u32,
-    /// Which bits.
-    pub mask: u32,
-}
-
-impl Mark {
-    /// All bits.
-    #[must_use]
-    pub fn whole(value: u32) -> Self {
-        Self { value, mask: u32::MAX }
-    }
-
-    /// No bits: every mark.
-    pub const ANY: Self = Self { value: 0, mask: 0 };
-
-    /// Whether a mark has these bits.
-    #[must_use]
-    pub fn matches(self, mark: u32) -> bool {
-        mark & self.mask == self.value & self.mask
-    }
-}
 
 /// How full the table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +22,8 @@ pub struct Stats {
     pub limit: Option<u32>,
 }
 
-/// A connection to the table of one network namespace. Every call blocks until the kernel has answered.
+/// A connection to the table of one network namespace. Every call blocks until the kernel has answered. After an error that is no
+/// [`NetlinkError::Refused`] a new one has to be opened: answers may be left in this one.
 #[derive(Debug)]
 pub struct Conntrack {
     socket: Socket,
@@ -103,7 +78,8 @@ impl Conntrack {
     /// Ends many flows, and gives how many of them were still there.
     ///
     /// # Errors
-    /// The kernel refuses one for another reason than that it is gone; the others are ended all the same.
+    /// The kernel refuses one for another reason than that it is gone; the others are ended all the same. Older kernels refuse flows
+    /// that are in a flowtable (`EBUSY`).
     pub fn delete_all<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Result<u64, NetlinkError> {
         let request = |entry: &Entry| Request {
             kind: CT_DELETE,

@@ -6,9 +6,8 @@ use std::time::Duration;
 use rtnetlink::packet_core::DefaultNla;
 
 use super::attribute::*;
-use super::connection::Mark;
 use super::create::NewEntry;
-use super::entry::{Entry, IpProtocol, Status, TcpState, Tuple};
+use super::entry::{Entry, IpProtocol, Mark, Status, TcpState, Tuple};
 
 /// `IP_CT_TCP_FLAG_BE_LIBERAL` (include/uapi/linux/netfilter/nf_conntrack_tcp.h): sequence numbers are not held against a window.
 const LIBERAL: u8 = 0x08;
@@ -52,7 +51,7 @@ pub(super) fn new_entry(entry: &NewEntry) -> Option<Vec<DefaultNla>> {
 
 /// The kernel counts in whole seconds; an entry of 0 would end at once.
 fn seconds(duration: Duration) -> u32 {
-    let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let up = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     u32::try_from(up.max(1)).unwrap_or(u32::MAX)
 }
 

@@ -72,6 +72,17 @@ pub enum RuleError {
     #[error("an MTU of {0} cannot carry IPv6, which this interface has an address of")]
     #[diagnostic(code("mtu-ipv6"), help("write 1280 or more (RFC 8200 section 5), or take the IPv6 address out"))]
     MtuTooSmallForIpv6(u32),
+    /// `interfaces.<name>.datapath = "nftables"`.
+    #[error("one interface alone cannot be nftables': a flow crosses two interfaces, and its state can only be in one place")]
+    #[diagnostic(
+        code("interface-nftables"),
+        help("write `mode = \"nftables\"` in `[datapath]`, or `\"auto\"`, `\"xdp\"` or `\"tc\"` here")
+    )]
+    InterfaceNftables,
+    /// `interfaces.<name>.datapath` as written, beside `mode = "nftables"`.
+    #[error("`{0}` beside `mode = \"nftables\"`: a flow crosses two interfaces, and its state can only be in one place")]
+    #[diagnostic(code("interface-under-nftables"), help("take `datapath` out here, or write another `mode` in `[datapath]`"))]
+    InterfaceUnderNftables(String),
     /// The quota, the capacity.
     #[error("`flows-per-host` ({0}) is more than `flows` ({1})")]
     #[diagnostic(code("flows-per-host"), help("write a quota of at most {1}, or raise `flows`"))]

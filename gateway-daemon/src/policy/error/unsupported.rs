@@ -12,10 +12,6 @@ pub enum UnsupportedError {
         help("use `[[nat.destination]]` for what comes in and `[[nat.source]]` with a pool of one address for what goes out")
     )]
     StaticNat,
-    /// `mode = "nftables"`.
-    #[error("the nftables datapath is not supported yet")]
-    #[diagnostic(code("unsupported-nftables"), help("write `\"auto\"`, `\"xdp\"` or `\"tc\"`"))]
-    NftablesMode,
     /// An IPv6 address in a NAT rule.
     #[error("`{0}`: IPv6 is routed and filtered, not translated yet")]
     #[diagnostic(code("unsupported-ipv6-nat"), help("write an IPv4 address in NAT rules"))]

@@ -101,6 +101,9 @@ pub enum ValueError {
     RuleName(String),
     /// The name.
     #[error("`{0}` cannot be the name of an interface")]
-    #[diagnostic(code("interface-name"), help("write the kernel's name as `ip link` shows it: 1 to 15 bytes without blanks, `/` and `:`"))]
+    #[diagnostic(
+        code("interface-name"),
+        help("write the kernel's name as `ip link` shows it: 1 to 15 bytes without blanks and none of `/ : @ \" * \\`")
+    )]
     InterfaceName(String),
 }

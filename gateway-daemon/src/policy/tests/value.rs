@@ -61,7 +61,7 @@ fn rates_choices_and_icmp() {
 fn names() {
     assert_findings("zones.«\"\"» = [\"eth0\"]\n", &["name"]);
     assert_findings("[sets]\n«\"a b\"» = [\"10.0.0.0/8\"]\n", &["name"]);
-    assert_findings("zones.dmz = [«\"a-name-too-long0\"», «\"a/b\"», «\"\"»]\n", &["interface-name"; 3]);
+    assert_findings("zones.dmz = [«\"a-name-too-long0\"», «\"a/b\"», «\"\"», «'a\"b'», «\"eth*\"»]\n", &["interface-name"; 5]);
     assert_findings("[interfaces.«\"a b\"»]\n", &["interface-name"]);
     assert_findings("[[firewall.rules]]\nname = «\" r\"»\naction = \"drop\"\n", &["rule-name"]);
 }
@@ -109,8 +109,11 @@ fn port_forward_servers() {
 
 #[test]
 fn what_is_not_supported_yet_is_refused() {
-    assert_findings("[datapath]\nmode = «\"nftables\"»\n", &["unsupported-nftables"]);
-    assert_findings("[interfaces.lan0]\ndatapath = «\"nftables\"»\n", &["unsupported-nftables"]);
+    assert_findings("[datapath]\nmode = \"nftables\"\n[interfaces.lan0]\ndatapath = \"auto\"\n", &[]);
+    assert_findings("[interfaces.lan0]\ndatapath = «\"nftables\"»\n", &["interface-nftables"]);
+    assert_findings("[interfaces.lan0]\ndatapath = «\"nftable\"»\n", &["choice"]);
+    let under = "[datapath]\nmode = \"nftables\"\n[interfaces]\nlan0.datapath = «\"tc\"»\nwan0.datapath = «\"xdp\"»\n";
+    assert_findings(under, &["interface-under-nftables", "interface-under-nftables"]);
     assert_findings("«[[nat.static]]»\nname = \"r\"\n«[[nat.static]]»\nname = \"s\"\n", &["unsupported-static-nat"; 2]);
     let v6 = "unsupported-ipv6-nat";
     assert_findings(

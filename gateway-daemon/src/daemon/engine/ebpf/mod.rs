@@ -1,5 +1,7 @@
 //! The eBPF datapath, and the guard table beside it.
 
+mod clock;
+mod handover;
 mod refusals;
 mod views;
 
@@ -7,17 +9,17 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use clock::now;
 use gateway_ebpf::abi::Event;
 use refusals::Refusals;
 
-use super::Scene;
-use crate::daemon::gateway::now;
+use super::{Scene, Told};
 use crate::daemon::{DaemonError, error};
 use crate::datapath::{Capacity, Datapath, Ring, Swept, TcHook, inspect};
 use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
 use crate::model::Model;
-use crate::nftables::{GuardError, guard};
+use crate::nftables::{NftError, guard};
 use crate::plan::Plan;
 
 /// How often the tables are swept. Timeouts are minutes; a closed flow's ports are free this much later at most.
@@ -47,14 +49,6 @@ struct Ended {
     bytes: u64,
 }
 
-/// Something that the datapath tells by itself.
-pub enum Told {
-    /// Packets that a rule logs.
-    Logged(Vec<Event>),
-    /// Refused packets wait for [`Ebpf::answer`].
-    Refused,
-}
-
 impl Ebpf {
     /// Loads the programs; nothing is attached yet. Needs a tokio runtime.
     ///
@@ -77,7 +71,7 @@ impl Ebpf {
     ///
     /// # Errors
     /// nft refuses it; the table before it stands.
-    pub async fn protect(&mut self, scene: Scene<'_>) -> Result<(), GuardError> {
+    pub async fn protect(&mut self, scene: Scene<'_>) -> Result<(), NftError> {
         if self.guarded.as_ref() != Some(scene.model) {
             guard::apply(scene.instance.as_str(), scene.model).await?;
             self.guarded = Some(scene.model.clone());
@@ -158,7 +152,7 @@ impl Ebpf {
     ///
     /// # Errors
     /// nft refuses.
-    pub async fn unprotect(&mut self, instance: &InstanceName) -> Result<(), GuardError> {
+    pub async fn unprotect(&mut self, instance: &InstanceName) -> Result<(), NftError> {
         self.guarded = None;
         guard::remove(instance.as_str()).await
     }

@@ -2,22 +2,23 @@
 
 use gateway_ebpf::abi::Reason;
 
-use super::super::{Carried, Scene, drops};
+use super::super::drops::drops;
+use super::super::{Handling, Scene};
 use super::Ebpf;
+use super::clock::now;
 use crate::control::view::{Datapath, DropsView, FlowState, FlowView, IpFamily, MappingView, Protocol, TableView, TrafficView};
-use crate::daemon::gateway::now;
 use crate::datapath::inspect::{self, FlowRecord};
 use crate::datapath::{Attachment, DatapathError, allowance};
 use crate::inventory::IfIndex;
 use crate::plan::PlannedInterface;
 
 /// Milliseconds per tick of the datapath's clock, rounded.
-const TICK_MS: u64 = 134;
+pub(super) const TICK_MS: u64 = 134;
 
 impl Ebpf {
     /// How an interface's packets are handled.
     #[must_use]
-    pub fn carried(&self, index: IfIndex, planned: &PlannedInterface) -> Carried {
+    pub fn handling(&self, index: IfIndex, planned: &PlannedInterface) -> Handling {
         let attachment = self.datapath.attachment(index);
         let xdp = attachment.is_some_and(Attachment::has_xdp);
         let reason = attachment
@@ -33,7 +34,7 @@ impl Ebpf {
             (true, false) => Datapath::Tc,
             (false, _) => Datapath::None,
         };
-        Carried { datapath, attach, reason }
+        Handling { datapath, attach, reason }
     }
 
     /// How full the tables are.

@@ -161,27 +161,18 @@ fn a_clean_machine_is_healthy_and_stays_as_it_was(lab: &Lab) {
 /// Port security of an OVN port, as the bridge's filter: by MAC, and by address if there is one.
 fn secure(lab: &Lab, address: Option<&str>, inwards: Option<&str>) {
     let mac = mac(&lab.gateway, "eth1");
-    let by_address = address.map_or_else(String::new, |address| {
-        format!(
-            "iifname overlay0 ether type arp arp saddr ip != {address} drop; iifname overlay0 ether type ip ip saddr != {address} drop;"
-        )
-    });
-    let inwards = inwards
-        .map_or_else(String::new, |address| format!("oifname overlay0 ether type ip ip daddr != {{ {address}, 224.0.0.0/4 }} drop;"));
-    nft(
-        &lab.switch,
-        &format!(
-            "add table bridge port; add chain bridge port in {{ type filter hook prerouting priority 0; }}; \
-             add chain bridge port out {{ type filter hook postrouting priority 0; }}"
-        ),
-    );
-    for rule in std::iter::once(format!("iifname overlay0 ether saddr != {mac} drop;").as_str()).chain(by_address.split_inclusive(';')) {
-        if !rule.trim().is_empty() {
-            nft(&lab.switch, &format!("add rule bridge port in {}", rule.trim_end_matches(';')));
-        }
+    let mut rules = vec![format!("in iifname overlay0 ether saddr != {mac} drop")];
+    for address in address {
+        rules.push(format!("in iifname overlay0 ether type arp arp saddr ip != {address} drop"));
+        rules.push(format!("in iifname overlay0 ether type ip ip saddr != {address} drop"));
     }
-    if !inwards.is_empty() {
-        nft(&lab.switch, &format!("add rule bridge port out {}", inwards.trim_end_matches(';')));
+    for address in inwards {
+        rules.push(format!("out oifname overlay0 ether type ip ip daddr != {{ {address}, 224.0.0.0/4 }} drop"));
+    }
+    nft(&lab.switch, "add table bridge port; add chain bridge port in { type filter hook prerouting priority 0; }");
+    nft(&lab.switch, "add chain bridge port out { type filter hook postrouting priority 0; }");
+    for rule in rules {
+        nft(&lab.switch, &format!("add rule bridge port {rule}"));
     }
 }
 

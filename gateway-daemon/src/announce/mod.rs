@@ -25,7 +25,7 @@
 //! (behind `masquerade` the far end has the same one on every host).
 //!
 //! # How often
-//! Three times per occasion, [`schedule`]; at most some hundred frames per second in all.
+//! Three times per occasion ([`Schedule`]); at most some hundred frames per second in all.
 
 mod clock;
 mod error;

@@ -3,6 +3,7 @@
 //! Live commands ask the daemon through [`crate::control`] and only show what it says.
 
 pub mod check;
+pub mod doctor;
 pub mod drops;
 pub mod flows;
 pub mod generate;
@@ -33,6 +34,7 @@ It translates and filters the traffic between the zones of a policy file, on tc 
 const EXAMPLES: &str = "\
 Examples:
   gateway run --policy policy.toml        run the gateway until Ctrl-C or SIGTERM
+  gateway doctor                          what on this machine or platform is in the way, and how to mend it
   gateway status                          is it running, with which policy, on which interfaces
   gateway flows --host 10.227.128.11      what that machine is talking to, and how it is translated
   gateway drops                           what was refused, why, and by which rule
@@ -60,6 +62,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a policy file and show everything that is wrong with it, with the lines underlined
     Check(check::CheckArgs),
+    /// Find out where this machine stands and what to change: platform, port security, MTU, queues, leftovers
+    Doctor(doctor::DoctorArgs),
     /// Print the policy as an nftables ruleset
     Render(render::RenderArgs),
     /// Show interfaces, zones, datapath, policy, counters and how full the tables are
@@ -80,13 +84,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, `check`, `render` or `provision`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check`, `doctor`, `render` or `provision`. `run` is given back, for the daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
     pub fn run_live(self) -> Result<ExitCode, Self> {
         match self {
             Self::Check(args) => Ok(check::check(&args)),
+            Self::Doctor(args) => Ok(doctor::doctor(&args)),
             Self::Render(args) => Ok(render::render(&args)),
             Self::Status(args) => Ok(status::status(&args)),
             Self::Flows(args) => Ok(flows::flows(&args)),

@@ -244,7 +244,7 @@ fn typed(line: &str, client: &Client) -> (String, Result<(), String>) {
         Command::Mappings(args) => mappings::show(&args, client, &mut screen),
         Command::Drops(args) => drops::show(&args, client, &mut screen),
         Command::Reload(args) => reload::show(&args, client, &mut screen),
-        Command::Run(_) | Command::Check(_) | Command::Render(_) | Command::Provision(_) | Command::Generate(_) => {
+        Command::Run(_) | Command::Check(_) | Command::Doctor(_) | Command::Render(_) | Command::Provision(_) | Command::Generate(_) => {
             panic!("not a live command")
         }
     };

@@ -10,6 +10,7 @@ use super::engine::{Engine, Handling, Scene, Why};
 use super::policy_file::PolicyFile;
 use super::record::Record;
 use super::{DaemonError, Options};
+use crate::announce::Announcer;
 use crate::control::{ControlRequest, ControlServer};
 use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
@@ -47,6 +48,8 @@ pub struct Gateway {
     pub without_ipv6_errors: BTreeSet<IfIndex>,
     /// Gateways of the routes, and the state of the routes they were read in.
     pub gateways: (Option<u64>, BTreeSet<NextHop>),
+    /// Tells the neighbours.
+    pub announcer: Announcer,
     /// The control socket.
     pub control: Option<Control>,
     /// When the daemon started.
@@ -103,6 +106,7 @@ impl Gateway {
             forwarding: BTreeSet::new(),
             without_ipv6_errors: BTreeSet::new(),
             gateways: (None, BTreeSet::new()),
+            announcer: Announcer::default(),
             control: None,
             started: Instant::now(),
             ready: false,

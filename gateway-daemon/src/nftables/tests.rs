@@ -23,7 +23,7 @@ fn inventory(links: &[(&str, &str)]) -> Inventory {
         xdp: None,
         addresses: vec![address.parse().unwrap()],
     };
-    Inventory { links: (1..).zip(links).map(link).map(|link| (link.index, link)).collect(), routing_changes: 0 }
+    Inventory { links: (1..).zip(links).map(link).map(|link| (link.index, link)).collect(), ..Inventory::default() }
 }
 
 fn ruleset(model: &Model, features: Features) -> Ruleset {

@@ -98,6 +98,10 @@ pub const DAEMON: Package = Package {
         // The contract with the live commands: shows the core's own labels, knows nothing of the daemon's state.
         layer(&["control"], &["instance", "gateway_ebpf::abi"]),
         layer(&["answers"], &["gateway_ebpf::abi"]),
+        // Where the gateway's addresses are, told to its neighbours.
+        layer(&["announce"], &["inventory", "model"]),
+        // What stands in the gateway's way on this machine: it looks, tries and judges, and changes nothing.
+        layer(&["doctor"], &["announce", "model", "inventory", "policy", "netlink", "nftables", "datapath"]),
         layer(&["metrics"], &["model", "inventory", "datapath", "gateway_ebpf::abi"]),
         layer(&["daemon", "cli", "main", "lib"], &["*"]),
     ],

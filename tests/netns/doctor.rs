@@ -162,11 +162,11 @@ fn a_clean_machine_is_healthy_and_stays_as_it_was(lab: &Lab) {
 fn secure(lab: &Lab, address: Option<&str>, inwards: Option<&str>) {
     let mac = mac(&lab.gateway, "eth1");
     let mut rules = vec![format!("in iifname overlay0 ether saddr != {mac} drop")];
-    for address in address {
+    if let Some(address) = address {
         rules.push(format!("in iifname overlay0 ether type arp arp saddr ip != {address} drop"));
         rules.push(format!("in iifname overlay0 ether type ip ip saddr != {address} drop"));
     }
-    for address in inwards {
+    if let Some(address) = inwards {
         rules.push(format!("out oifname overlay0 ether type ip ip daddr != {{ {address}, 224.0.0.0/4 }} drop"));
     }
     nft(&lab.switch, "add table bridge port; add chain bridge port in { type filter hook prerouting priority 0; }");

@@ -186,10 +186,17 @@ impl Story {
 /// The lab's servers: DHCP for the pod leg, a server that tells its client's address on either side.
 fn serve(lab: &Lab) -> Result<()> {
     let range = format!("--dhcp-range={GATEWAY_PODS},{GATEWAY_PODS},255.255.255.0,1h");
-    let leases = format!("--dhcp-leasefile={}", std::env::temp_dir().join(format!("{}.leases", lab.pods.name())).display());
     let router = format!("--dhcp-option=option:router,{SERVER}");
-    let words = ["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=pods0", "--dhcp-authoritative", "--no-ping"];
-    let words: Vec<&str> = words.into_iter().chain(["--pid-file=", &leases, &range, &router]).collect();
+    let words = [
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--interface=pods0",
+        "--dhcp-authoritative",
+        "--no-ping",
+        "--leasefile-ro",
+    ];
+    let words: Vec<&str> = words.into_iter().chain(["--pid-file=", &range, &router]).collect();
     lab.pods.spawn(SERVERS, "dnsmasq", &words)?;
     for (room, port) in [(&lab.pods, 8080), (&lab.vm1, 3389)] {
         room.spawn(SERVERS, "socat", &[&format!("TCP-LISTEN:{port},fork,reuseaddr"), "SYSTEM:echo seen $SOCAT_PEERADDR"])?;

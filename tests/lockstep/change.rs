@@ -31,6 +31,11 @@ pub enum Change {
 const NEW: u8 = 200;
 
 impl Change {
+    /// Whether flows may be translated otherwise after it.
+    pub fn translates(&self) -> bool {
+        matches!(self, Self::RemoveSourceNat(_) | Self::InsertSourceNat(_) | Self::RemoveForward(_) | Self::InsertForward(_))
+    }
+
     /// The policy after the change; the same one when the daemon would refuse the changed one.
     pub fn apply(&self, policy: &Policy) -> Policy {
         let mut changed = policy.clone();
@@ -49,7 +54,7 @@ impl Change {
             Self::Validation(leg, validation) => changed.validation[*leg] = *validation,
         }
         let mut changed = if crate::generate::is_valid(&changed) { changed } else { policy.clone() };
-        differences::begin_rates_anew(&mut changed);
+        differences::begin_rates_anew(&mut changed, self.translates());
         changed
     }
 }

@@ -179,24 +179,26 @@ pub fn is_said(lanes: &[Datapath], talk: &Talk, side: Side, word: Word) -> bool 
 }
 
 /// **A rate** begins anew with every ruleset of nftables, and goes on in our datapath as long as its rule has the same name. So at a change
-/// of the policy every rule with a rate gets another name.
-pub fn begin_rates_anew(policy: &mut Policy) {
+/// of the policy every rule with a rate gets another name; and where flows may begin anew (see [`may_begin_anew`]), which counts for the rate
+/// in one lane and not in another, it loses its rate.
+pub fn begin_rates_anew(policy: &mut Policy, translates: bool) {
     for named in policy.rules.iter_mut().filter(|named| named.rule.rate.is_some()) {
         named.number = named.number.wrapping_add(100);
+        named.rule.rate = named.rule.rate.filter(|_| !translates);
     }
 }
 
 /// Reasons that nftables counts as our datapath does. Others are the kernel's own, before or behind the ruleset.
 ///
 /// **The hop limit** is looked at before the ruleset by the kernel, so a packet for an interface in no zone may end there.
-/// **Segments of no connection** are nothing that conntrack would translate, so to a port forward's address they are the gateway's own.
-const SHARED_REASONS: [&str; 9] = [
+/// **Segments of no connection**, and echo replies to no request, are nothing that conntrack would translate: to a port forward's or an open
+/// mapping's address they are the gateway's own.
+const SHARED_REASONS: [&str; 8] = [
     "drop rule-drop",
     "drop rule-reject",
     "drop rule-rate",
     "drop default-drop",
     "drop default-reject",
-    "drop state",
     "drop icmp-type",
     "drop source-validation",
     "drop source-is-self",

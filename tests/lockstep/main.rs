@@ -32,7 +32,7 @@ use run::{Case, Lanes, Seen};
 /// Cases of an ordinary run; half of them the same in every run.
 const CASES: u32 = 200;
 /// Cases of a run with `GATEWAY_TEST_FULL`.
-const FULL_CASES: u32 = 5000;
+const FULL_CASES: u32 = 2000;
 /// Packets of a case, about: some steps make none, some two.
 const STEPS: usize = 260;
 /// Cases between two starts of the daemons: their numbers of rules, and the ports of ours, are used up some time.

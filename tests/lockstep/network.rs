@@ -160,9 +160,9 @@ impl Network {
         network.stations.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
         network.gateway.sysctl("net/ipv6/conf/default/accept_dad", "0")?;
         network.gateway.sysctl("net/ipv6/conf/default/accept_ra", "0")?;
-        // Whether a refusal is answered must not depend on how many were before it.
-        network.gateway.sysctl("net/ipv4/icmp_ratelimit", "0")?;
-        network.gateway.sysctl("net/ipv6/icmp/ratelimit", "0")?;
+        // Whether a refusal is answered must not depend on how many were before it: no type of error is limited.
+        network.gateway.sysctl("net/ipv4/icmp_ratemask", "0")?;
+        network.gateway.sysctl("net/ipv6/icmp/ratemask", "255")?;
         let mut legs = String::new();
         let mut wires = String::new();
         for (index, leg) in LEGS.iter().enumerate() {

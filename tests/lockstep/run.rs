@@ -107,16 +107,7 @@ impl<'a> Lanes<'a> {
     /// Runs a case with a policy of its own in each lane: what is compared is as if all had the case's.
     pub fn run_apart(&mut self, case: &Case, policies: &[Policy]) -> Result<Seen> {
         self.serial += 1;
-        let mut run = Run {
-            talks: Vec::new(),
-            phase: 0,
-            policy: case.policy.clone(),
-            seen: Seen::default(),
-            log: Vec::new(),
-            meeting: false,
-            met: 0,
-            numbers: HashMap::new(),
-        };
+        let mut run = Run::new(case.policy.clone());
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {
             // What was said in the last conversation, and a little of what was around it.
@@ -137,6 +128,7 @@ impl<'a> Lanes<'a> {
         let policies: Vec<Policy> = policies.iter().map(|policy| case.change.apply(policy)).collect();
         run.policy = changed;
         run.phase = 1;
+        run.translates = case.change.translates();
         run.log.push(format!("--- {:?}", case.change));
         self.phase(run, &policies, &case.after)
     }
@@ -270,25 +262,33 @@ impl<'a> Lanes<'a> {
         let from = strangers.get(usize::from(from) % strangers.len().max(1))?;
         let transport = other.transport;
         let first = if transport == Transport::Echo { First::Improper(0) } else { First::Proper };
-        let peers: Vec<Path> = other.ends.iter().filter_map(|ends| ends.far.map(|(_, path)| path)).collect();
-        if !differences::may_stray(&run.policy, transport, &peers.iter().map(|peer| (peer.source, peer.source_port)).collect::<Vec<_>>()) {
+        let peers = other.peers();
+        if !differences::may_stray(&run.policy, transport, &peers) {
             return None;
         }
         let ends = self.ends(|lane| {
-            let peer = peers[lane];
-            let (source_port, destination_port) =
-                if transport == Transport::Echo { (0, peer.source_port) } else { (source_port, peer.source_port) };
+            let (peer, peer_port) = peers[lane];
+            let source_port = if transport == Transport::Echo { 0 } else { source_port };
             Path {
                 source_mac: from.mac(),
                 destination_mac: gateway_mac(leg),
                 source: from.ip(),
-                destination: peer.source,
+                destination: peer,
                 source_port,
-                destination_port,
+                destination_port: peer_port,
                 ttl: 64,
             }
         });
-        if ends.iter().any(|ends| ends.near.source == ends.near.destination) {
+        // A stranger is nobody's peer, in any lane: mappings that one lane shares may be two in another.
+        let is_reply = |lane: usize, ends: &Ends| {
+            let expected = |path: Path| (path.destination, path.destination_port, path.source, path.source_port);
+            let Path { source, source_port, destination, destination_port, .. } = ends.near;
+            run.talks
+                .iter()
+                .filter_map(|talk| talk.ends[lane].far)
+                .any(|(_, path)| expected(path) == (source, source_port, destination, destination_port))
+        };
+        if ends.iter().enumerate().any(|(lane, ends)| ends.near.source == ends.near.destination || is_reply(lane, ends)) {
             return None;
         }
         run.talk(Talk::new(transport, leg, first, run.phase, ends))
@@ -303,6 +303,11 @@ impl<'a> Lanes<'a> {
         let datapaths: Vec<Datapath> = self.lanes.iter().map(|lane| lane.datapath).collect();
         let Some(word) = run.talks[talk].sensible(side, word).filter(|_| !run.talks[talk].has_ended()) else { return Ok(()) };
         if !differences::is_said(&datapaths, &run.talks[talk], side, word) {
+            return Ok(());
+        }
+        // To a flow that has been cut the far side is a stranger.
+        let spoken = &run.talks[talk];
+        if spoken.phase < run.phase && side == Side::Far && !differences::may_stray(&run.policy, spoken.transport, &spoken.peers()) {
             return Ok(());
         }
         self.packets += 1;
@@ -330,7 +335,7 @@ impl<'a> Lanes<'a> {
         }
         for (index, other) in common.iter().enumerate().skip(1).filter(|(_, other)| **other != common[0]) {
             let lanes = [datapaths[0], datapaths[index]];
-            if !run.meeting || !differences::may_begin_anew(lanes, [&outcomes[0].1, &outcomes[index].1]) {
+            if !(run.meeting && run.translates && differences::may_begin_anew(lanes, [&outcomes[0].1, &outcomes[index].1])) {
                 bail!("the lanes differ at {what}: {:?}, {other:?}", common[0]);
             }
             run.talks[talk].end();
@@ -351,6 +356,9 @@ impl<'a> Lanes<'a> {
             Outcome::Dropped => {
                 seen.dropped += 1;
                 seen.cut += u64::from(carried && spoken.is_open());
+                if spoken.is_open() {
+                    spoken.cut();
+                }
             }
             Outcome::Answered => {}
             Outcome::Forwarded(forwarded) => {
@@ -443,6 +451,8 @@ struct Run {
     log: Vec<String>,
     /// Open conversations are having their first words under the second policy.
     meeting: bool,
+    /// The change of the policy may have changed translations.
+    translates: bool,
     /// The last payload of these.
     met: u32,
     /// The conversation of each payload.
@@ -450,6 +460,20 @@ struct Run {
 }
 
 impl Run {
+    fn new(policy: Policy) -> Self {
+        Self {
+            talks: Vec::new(),
+            phase: 0,
+            policy,
+            seen: Seen::default(),
+            log: Vec::new(),
+            meeting: false,
+            translates: false,
+            met: 0,
+            numbers: HashMap::new(),
+        }
+    }
+
     /// The open conversations.
     fn open(&self) -> Vec<usize> {
         (0..self.talks.len()).filter(|talk| self.talks[*talk].is_open()).collect()

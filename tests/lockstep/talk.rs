@@ -1,5 +1,7 @@
 //! Conversations: who speaks, what the far side saw in each lane, and TCP's numbers, which a stateful peer checks.
 
+use std::net::IpAddr;
+
 use gateway_tests::frames::{Path, flag, repair};
 
 use crate::network::{HOSTS, LegIndex};
@@ -52,6 +54,7 @@ pub struct Talk {
     /// The phase in which it began.
     pub phase: usize,
     tcp: Tcp,
+    cut: bool,
     ended: bool,
 }
 
@@ -77,7 +80,7 @@ impl Talk {
     /// One that nobody has spoken in yet.
     pub fn new(transport: Transport, leg: LegIndex, first: First, phase: usize, ends: Vec<Ends>) -> Self {
         let tcp = Tcp { next: [NEAR_ISN, FAR_ISN], answered: false, established: false, finished: [false; 2], reset: None };
-        Self { transport, leg, first, ends, phase, tcp, ended: false }
+        Self { transport, leg, first, ends, phase, tcp, cut: false, ended: false }
     }
 
     /// Whether the near side is where its address is.
@@ -88,6 +91,11 @@ impl Talk {
     /// The first packet has arrived everywhere.
     pub fn is_open(&self) -> bool {
         !self.ended && self.ends.iter().all(|ends| ends.far.is_some())
+    }
+
+    /// A word has not arrived: a SYN begins a new connection now.
+    pub fn cut(&mut self) {
+        self.cut = true;
     }
 
     /// Nobody says a word any more.
@@ -107,6 +115,11 @@ impl Talk {
             Side::Near => Some((self.leg, ends.near)),
             Side::Far => ends.far.map(|(leg, path)| (leg, path.back())),
         }
+    }
+
+    /// Whom the far side believes to speak with, by lane.
+    pub fn peers(&self) -> Vec<(IpAddr, u16)> {
+        self.ends.iter().filter_map(|ends| ends.far.map(|(_, path)| (path.source, path.source_port))).collect()
     }
 
     /// The word that a side can say when it wants to say this one; `None` when it would make no sense.
@@ -130,7 +143,7 @@ impl Talk {
 
     /// Whether a first packet would open a connection that has ended.
     pub fn is_over(&self) -> bool {
-        self.tcp.finished == [true; 2] || self.tcp.reset.is_some()
+        self.cut || self.tcp.finished == [true; 2] || self.tcp.reset.is_some()
     }
 
     /// Who was the first to reset, and whether the connection had been answered by then.
@@ -180,13 +193,14 @@ impl Talk {
         if self.transport != Transport::Tcp || self.first != First::Proper {
             return;
         }
+        let over = self.is_over();
         let tcp = &mut self.tcp;
-        let over = tcp.finished == [true; 2] || tcp.reset.is_some();
         let length = length as u32;
         tcp.established |= tcp.answered && side == Side::Near && word != Word::First;
         match (side, word) {
             (Side::Near, Word::First) if over => {
                 let isn = tcp.next[0].wrapping_add(REOPENED);
+                self.cut = false;
                 *tcp = Tcp { next: [isn + 1 + length, FAR_ISN], answered: false, established: false, finished: [false; 2], reset: None };
             }
             (Side::Near, Word::First) => {

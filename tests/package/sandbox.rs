@@ -36,7 +36,9 @@ fn systemd_finds_little_to_complain_of() {
         // 0 is a program that may do nothing, 10 one that may do everything.
         let said = container.run("systemd-analyze security --no-pager --threshold=25 gateway.service").unwrap();
         println!("{said}");
-        let said = container.run("cd /usr/lib/systemd/system && systemd-analyze verify --man=no ./gateway.service ./gateway@.service 2>&1").unwrap();
+        let said = container
+            .run("cd /usr/lib/systemd/system && systemd-analyze verify --man=no ./gateway.service ./gateway@.service 2>&1")
+            .unwrap();
         assert!(!said.contains("gateway"), "{said}");
     });
 }

@@ -1,6 +1,6 @@
 //! What netlink observed: plain data, so that `plan` stays pure and testable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -54,6 +54,12 @@ pub struct Inventory {
     pub links: BTreeMap<IfIndex, Link>,
     /// Changes by one whenever a route, rule, neighbour's MAC or link state changed that could alter a forwarding decision.
     pub routing_changes: u64,
+    /// Addresses that may not be used yet, or never: duplicate address detection still runs, or has failed (`IFA_F_TENTATIVE`,
+    /// `IFA_F_DADFAILED`). They are among their links' addresses.
+    pub tentative: BTreeSet<(IfIndex, IpAddr)>,
+    /// How often a link's driver has asked that neighbours be told where it is (`IFLA_EVENT_NOTIFY_PEERS`): after a live migration, or a
+    /// failover within a bond.
+    pub notify_peers: BTreeMap<IfIndex, u64>,
 }
 
 impl Inventory {

@@ -2,11 +2,13 @@
 //!
 //! Imports point one way: `policy -> model -> plan -> datapath`, and only `daemon` and `cli` see all of them.
 
+pub mod announce;
 pub mod answers;
 pub mod cli;
 pub mod control;
 pub mod daemon;
 pub mod datapath;
+pub mod doctor;
 pub mod instance;
 pub mod inventory;
 pub mod model;
@@ -14,4 +16,5 @@ pub mod netlink;
 pub mod nftables;
 pub mod plan;
 pub mod policy;
+pub mod provision;
 pub mod sysctl;

@@ -1,5 +1,6 @@
 //! A change of a policy while conversations are open.
 
+use crate::differences;
 use crate::network::LegIndex;
 use crate::policy::{Action, Forward, Named, Policy, Rule, SourceNat, Validation};
 
@@ -47,7 +48,9 @@ impl Change {
             Self::InsertForward(rule) => changed.forwards.insert(0, Named { number: NEW, rule: rule.clone() }),
             Self::Validation(leg, validation) => changed.validation[*leg] = *validation,
         }
-        if crate::generate::is_valid(&changed) { changed } else { policy.clone() }
+        let mut changed = if crate::generate::is_valid(&changed) { changed } else { policy.clone() };
+        differences::begin_rates_anew(&mut changed);
+        changed
     }
 }
 

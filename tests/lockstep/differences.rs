@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::answers::Answer;
 use crate::counters::Counters;
 use crate::lane::Datapath;
 use crate::network::is_own;
 use crate::outcome::{Endpoint, Forwarded, Outcome};
 use crate::policy::{Forward, Named, Policy, Ports, SourceNat, Translate, Zone};
-use crate::talk::{Side, Talk, Word};
-use crate::traffic::Transport;
+use crate::talk::{Ends, Side, Talk, Word};
+use crate::traffic::{First, Transport};
 
 /// An outcome without what lanes may differ in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,13 @@ pub fn common(policy: &Policy, transport: Transport, internal: u16, outcome: &Ou
                 CommonSource::Pool(pools.into_iter().map(|(number, _)| number).collect())
             }
         }
+        // Who has the pool's address already may keep its port, too.
+        Endpoint::Kept => match forwarded.path.source {
+            IpAddr::V4(address) if !pools(policy, address).is_empty() => {
+                CommonSource::Pool(pools(policy, address).into_iter().map(|(number, _)| number).collect())
+            }
+            _ => CommonSource::Plain(Endpoint::Kept),
+        },
         other => CommonSource::Plain(other.clone()),
     };
     Ok(Common::Forwarded { to: (*leg, *station, destination.clone()), source })
@@ -95,6 +103,8 @@ fn is_of_its_class(transport: Transport, internal: u16, external: u16, pools: &[
 pub fn maps_by_endpoint(datapath: Datapath) -> bool {
     match datapath {
         Datapath::Tc | Datapath::Xdp => true,
+        // The kernel keeps the internal port, so what shares an endpoint shares it as long as no other host has taken the port.
+        Datapath::Nftables => false,
     }
 }
 
@@ -113,6 +123,10 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
     // Nor may another pick from the same pool become the stranger's own source.
     let pooled = |(address, _): &(IpAddr, u16)| matches!(address, IpAddr::V4(v4) if !pools(policy, *v4).is_empty());
     let from_outside = |named: &Named<SourceNat>| !matches!(named.rule.matching.from, Some(Zone::Lan | Zone::Dmz | Zone::Opt));
+    // **Endpoint-independent filtering** is nothing that the kernel's NAT can do: who is a stranger stays one.
+    if policy.source_nat.iter().any(|named| named.rule.open_filtering) {
+        return false;
+    }
     if peers.iter().any(pooled) && policy.source_nat.iter().any(from_outside) {
         return false;
     }
@@ -123,16 +137,90 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
             && (is_own(peers[0].0) || by_ports.into_iter().all(|matching| matching.ports.is_empty())))
 }
 
-/// Words that are not said because the lanes would rightly differ.
-pub fn is_said(lanes: &[Datapath], talk: &Talk, side: Side, word: Word) -> bool {
-    let _ = (lanes, talk, side, word);
-    true
+/// Whether an answer is one that every lane gives. **"No route"** is the kernel's in all of them, and it tells a host so five times at once
+/// and once a second then (net/ipv4/route.c, `ip_error`), in which all namespaces share one limit that a namespace cannot set.
+pub fn is_told(lanes: &[Datapath], talk: &Talk, answer: Answer) -> bool {
+    // Segments of no connection that are the gateway's own get an answer from its stack.
+    if talk.first != First::Proper && lanes.contains(&Datapath::Nftables) {
+        return false;
+    }
+    // For the same reason as with [`SHARED_REASONS`], the kernel says more often than our datapath that the hop limit is used up.
+    let hop_limit = [Answer::Icmp(11, 0), Answer::Icmp(3, 0)].contains(&answer);
+    // **No route for a flow that there is** makes our datapath drop the packet without a word: routes come back. The kernel says so.
+    let no_route = answer == Answer::Icmp(1, 0);
+    answer != Answer::Icmp(3, 0) && !((hop_limit || no_route) && lanes.contains(&Datapath::Nftables))
 }
 
-/// Counters without what lanes may differ in.
-pub fn counted(counters: &Counters) -> Counters {
+/// Words that are not said because the lanes would rightly differ.
+pub fn is_said(lanes: &[Datapath], talk: &Talk, side: Side, word: Word) -> bool {
+    if !lanes.contains(&Datapath::Nftables) {
+        return true;
+    }
+    // **A flow's interfaces** are part of it in our datapath: the answer to who has borrowed another's source goes to that other one, and
+    // the flow with it. For conntrack a flow may come from anywhere.
+    if side == Side::Far && !talk.is_honest() {
+        return false;
+    }
+    // **From an address to itself** (land) nothing passes our datapath; the kernel routes it.
+    let land = |ends: &Ends| ends.far.is_some_and(|(_, path)| path.source == path.destination);
+    if side == Side::Far && talk.ends.iter().any(land) {
+        return false;
+    }
+    match talk.reset() {
+        // **A reset in place of an answer** makes conntrack forget the connection at once (net/netfilter/nf_conntrack_proto_tcp.c); our
+        // datapath keeps it closed for a while. A new SYN begins a new one in both.
+        Some((_, false)) => (side, word) == (Side::Near, Word::First),
+        // **A SYN after a reset** begins a new connection for our datapath, which the rules are asked about; for conntrack only if the reset
+        // was its own side's, and the last that was heard.
+        Some((Side::Near, true)) => (side, word) == (Side::Near, Word::First),
+        Some((Side::Far, true)) => word != Word::First,
+        _ => true,
+    }
+}
+
+/// **A rate** begins anew with every ruleset of nftables, and goes on in our datapath as long as its rule has the same name. So at a change
+/// of the policy every rule with a rate gets another name.
+pub fn begin_rates_anew(policy: &mut Policy) {
+    for named in policy.rules.iter_mut().filter(|named| named.rule.rate.is_some()) {
+        named.number = named.number.wrapping_add(100);
+    }
+}
+
+/// Reasons that nftables counts as our datapath does. Others are the kernel's own, before or behind the ruleset.
+///
+/// **The hop limit** is looked at before the ruleset by the kernel, so a packet for an interface in no zone may end there.
+/// **Segments of no connection** are nothing that conntrack would translate, so to a port forward's address they are the gateway's own.
+const SHARED_REASONS: [&str; 9] = [
+    "drop rule-drop",
+    "drop rule-reject",
+    "drop rule-rate",
+    "drop default-drop",
+    "drop default-reject",
+    "drop state",
+    "drop icmp-type",
+    "drop source-validation",
+    "drop source-is-self",
+];
+
+/// Counters as two lanes must share them.
+pub fn counted(lanes: [Datapath; 2], counters: &Counters) -> Counters {
     let mut counters = counters.clone();
     // **What is not the datapath's** is counted with our markers among it, of which each lane sends as many as it needs.
     counters.reasons.retain(|reason, _| !reason.starts_with("pass "));
+    if lanes.contains(&Datapath::Nftables) {
+        counters.reasons.retain(|reason, _| SHARED_REASONS.contains(&reason.as_str()));
+    }
     counters
+}
+
+/// Whether two lanes count the same while flows meet another policy for the first time. **Ending a flow** is counted by our datapath at the
+/// flow's next packet, for the rule that refuses it; nftables deletes it before, and judges that packet as anybody's.
+pub fn count_endings_alike(lanes: [Datapath; 2]) -> bool {
+    !lanes.contains(&Datapath::Nftables)
+}
+
+/// Whether lanes may differ in a flow's first word under another policy. **A flow that would be translated otherwise now** loses one packet
+/// to our datapath's noticing it; nftables has deleted it, and the packet begins it anew.
+pub fn may_begin_anew(lanes: [Datapath; 2], outcomes: [&Outcome; 2]) -> bool {
+    lanes.contains(&Datapath::Nftables) && outcomes.contains(&&Outcome::Dropped)
 }

@@ -17,7 +17,6 @@ use pnet::datalink::{Channel, Config, DataLinkReceiver, DataLinkSender, channel,
 use serde_json::{Value, json};
 
 use crate::answers::{self, About, Answer};
-use crate::counters::Counters;
 use crate::network::{LEGS, LegIndex, Network, gateway_mac, gateway_v4};
 use crate::payload;
 
@@ -33,17 +32,20 @@ pub enum Datapath {
     Tc,
     /// The same with XDP in front.
     Xdp,
+    /// The policy as a ruleset of the kernel's own.
+    Nftables,
 }
 
 impl Datapath {
     /// All of them: the lanes of every run.
-    pub const ALL: &'static [Self] = &[Self::Tc, Self::Xdp];
+    pub const ALL: &'static [Self] = &[Self::Tc, Self::Xdp, Self::Nftables];
 
     /// `[datapath] mode`
     pub fn mode(self) -> &'static str {
         match self {
             Self::Tc => "tc",
             Self::Xdp => "xdp",
+            Self::Nftables => "nftables",
         }
     }
 
@@ -52,6 +54,7 @@ impl Datapath {
         match self {
             Self::Tc => "tc",
             Self::Xdp => "xdp+tc",
+            Self::Nftables => "nftables",
         }
     }
 }
@@ -99,9 +102,9 @@ impl<'a> Lane<'a> {
         self.ask(&json!("reload"))
     }
 
-    /// The counters of now.
-    pub fn counters(&self) -> Result<Counters> {
-        Ok(Counters::of(&self.ask(&json!("drops"))?.answer()?["drops"]))
+    /// Asks for the counters.
+    pub fn ask_counters(&self) -> Result<Question> {
+        self.ask(&json!("drops"))
     }
 
     fn ask(&self, request: &Value) -> Result<Question> {

@@ -2,6 +2,7 @@
 
 mod bad_packets;
 mod bench;
+mod doctor;
 mod errors;
 mod flows;
 mod guard;
@@ -12,6 +13,7 @@ mod machine;
 mod nat;
 mod nftables;
 mod policy;
+mod presence;
 mod reload;
 mod routes;
 mod seed;

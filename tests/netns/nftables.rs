@@ -15,6 +15,7 @@ use crate::traffic::{PATIENCE, accept, answers, ask, connect, is_silent, listen,
 
 in_a_lab! {
     the_ruleset_is_taken_away_at_the_end
+    what_the_kernel_forwarded_before_begins_anew_under_the_policy
     a_ruleset_that_somebody_flushed_is_put_back
     a_crash_leaves_the_filter_in_force_and_the_next_start_goes_on_with_the_flows
     counters_go_on_through_a_reload
@@ -45,6 +46,17 @@ fn the_ruleset_is_taken_away_at_the_end(lab: &Lab) {
     gateway.stop().unwrap();
     Machine::of(&lab.gateway).assert_is(&before);
     assert!(is_silent(&lab.vm1, SERVER));
+}
+
+fn what_the_kernel_forwarded_before_begins_anew_under_the_policy(lab: &Lab) {
+    lab.forward_by_kernel().unwrap();
+    // Somebody's rule that asks for connection tracking, and nothing else.
+    lab.gateway.run("nft", &["add table inet mine { chain c { type filter hook forward priority 0; ct state new accept; } ; }"]).unwrap();
+    let client = udp(&lab.vm1, "10.227.128.11:4000");
+    let server = udp(&lab.pods, "10.128.0.1:5001");
+    assert_eq!(ask(&client, &server, "10.128.0.1:5001").to_string(), "10.227.128.11:4000");
+    let _gateway = Gateway::start(&lab.gateway, nftables().text()).unwrap();
+    assert_eq!(ask(&client, &server, "10.128.0.1:5001").ip().to_string(), "10.128.0.15", "translated, as the policy says");
 }
 
 fn a_ruleset_that_somebody_flushed_is_put_back(lab: &Lab) {

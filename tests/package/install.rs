@@ -6,7 +6,7 @@ use gateway_tests::wait::tcp_listening;
 use crate::bench::{SEED, answers, installed, is_silent, wait_state, with_seed};
 
 /// The policy that the package brings.
-const SHIPPED: &str = include_str!("../../packaging/policy.toml");
+const SHIPPED: &str = include_str!("../../gateway-daemon/packaging/policy.toml");
 
 #[test]
 #[ignore = "boots a container; see `cargo xtask package --test`"]

@@ -8,7 +8,7 @@ use gateway_tests::skip::skip;
 use crate::bench::{built, installed};
 
 /// gateway-policy(5).
-const PAGE: &str = include_str!("../../packaging/man/gateway-policy.5");
+const PAGE: &str = include_str!("../../gateway-daemon/packaging/man/gateway-policy.5");
 /// Every key that the gateway knows.
 const FULL: &str = include_str!("../policies/full.toml");
 

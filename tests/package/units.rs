@@ -7,8 +7,8 @@ use crate::bench::{SEED, answers, installed, is_silent, wait_state, with_seed};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// The first one, and the template of those beside it.
-const UNIT: &str = include_str!("../../packaging/systemd/gateway.service");
-const TEMPLATE: &str = include_str!("../../packaging/systemd/gateway@.service");
+const UNIT: &str = include_str!("../../gateway-daemon/packaging/systemd/gateway.service");
+const TEMPLATE: &str = include_str!("../../gateway-daemon/packaging/systemd/gateway@.service");
 
 #[test]
 fn the_template_is_the_unit_with_names() {

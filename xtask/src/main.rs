@@ -37,7 +37,7 @@ enum Command {
     Lab(lab::Arguments),
     /// Drive real programs through the gateway, in tc and in XDP mode, and show what became of their packets.
     Demo,
-    /// Measure the gateway beside kernel routing and nftables: CPU time per small packet.
+    /// Measure the gateway beside what users would pick instead: packets, TCP, new flows, rules, memory.
     Bench(bench::Arguments),
     /// Build the appliance: a bootable disk, and the containerDisk for KubeVirt.
     Image(image::Arguments),

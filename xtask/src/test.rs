@@ -10,7 +10,7 @@ use gateway_tests::skip::SKIP_LOG;
 
 use crate::progress::Progress;
 use crate::shell::{cargo, target_directory};
-use crate::{package, setup};
+use crate::{image, package, setup};
 
 /// What `test` is asked for.
 #[derive(clap::Args)]
@@ -43,10 +43,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     command.args(["--", "--test-threads", THREADS]);
     if arguments.full {
         command.arg("--include-ignored").env("GATEWAY_TEST_FULL", "1");
-        // Only root can boot what the package is tried in; the tests say so themselves.
+        // Only root can boot what the package is tried in, and the image; the tests say so themselves.
         if rustix::process::geteuid().is_root() && arguments.filter.is_none() {
             progress.say("build: the package, which has tests of its own");
             command.env(package::TEST_DIRECTORY, package::for_tests(&progress)?);
+            progress.say("build: the image, which has a test of its own");
+            image::for_tests(&progress)?.name_in(&mut command);
         }
     }
     let mut child = command.env(SKIP_LOG, &skips.path).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;

@@ -1,12 +1,13 @@
 //! `gateway check FILE`: is this a valid policy, and what does it say?
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::streams::{complain, say};
 use crate::model::{Action, DatapathMode, Model, Translate};
 use crate::nftables::differences;
 use crate::policy::{self, Checked, Diagnostic, FileError, Finding, Report};
@@ -209,15 +210,6 @@ fn print(answer: &Answer) {
     }
 }
 
-/// A reader that went away (`gateway check FILE | head`) is no reason to panic.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,5 +255,15 @@ mod tests {
         assert_eq!((code(false), code(true)), (ExitCode::SUCCESS, ExitCode::SUCCESS));
         std::fs::write(&file, "version = 7\n").unwrap();
         assert_eq!((code(false), code(true)), (ExitCode::from(1), ExitCode::from(1)));
+    }
+
+    #[test]
+    fn nftables_mode_says_what_is_different() {
+        let nftables = SEED.replace("version = 1", "version = 1\ndatapath.mode = \"nftables\"");
+        let checked = policy::load("seed.toml", &nftables).unwrap();
+        let text = describe(&summary(&checked.model));
+        assert!(text.contains("2 sets, 0 routes\nnftables mode is different from the eBPF datapath:\n- endpoint-independent"), "{text}");
+        let json = serde_json::to_value(answer(&Ok(checked))).unwrap();
+        assert!(json["summary"]["differences"].as_array().is_some_and(|all| all.len() > 5), "{json}");
     }
 }

@@ -3,16 +3,19 @@
 //! Live commands ask the daemon through [`crate::control`] and only show what it says.
 
 pub mod check;
+pub mod doctor;
 pub mod drops;
 pub mod flows;
 pub mod generate;
 mod live;
 pub mod mappings;
+pub mod provision;
 pub mod reload;
 pub mod render;
 pub mod run;
 mod screen;
 pub mod status;
+mod streams;
 mod table;
 mod units;
 
@@ -31,10 +34,12 @@ It translates and filters the traffic between the zones of a policy file, on tc 
 const EXAMPLES: &str = "\
 Examples:
   gateway run --policy policy.toml        run the gateway until Ctrl-C or SIGTERM
+  gateway doctor                          what on this machine or platform is in the way, and how to mend it
   gateway status                          is it running, with which policy, on which interfaces
   gateway flows --host 10.227.128.11      what that machine is talking to, and how it is translated
   gateway drops                           what was refused, why, and by which rule
   gateway reload                          put an edited policy file into effect
+  gateway render nftables policy.toml     the same policy as an nftables ruleset
   gateway status --json | jq .traffic     for scripts
 
 Live commands ask the running gateway through /run/gateway/<instance>/control.sock, as root.
@@ -57,6 +62,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a policy file and show everything that is wrong with it, with the lines underlined
     Check(check::CheckArgs),
+    /// Find out where this machine stands and what to change: platform, port security, MTU, queues, leftovers
+    Doctor(doctor::DoctorArgs),
     /// Print the policy as an nftables ruleset
     Render(render::RenderArgs),
     /// Show interfaces, zones, datapath, policy, counters and how full the tables are
@@ -67,6 +74,8 @@ pub enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show what was not forwarded, why, and by which rule
     Drops(drops::DropsArgs),
+    /// Configure this machine by what its hypervisor gives: name, keys, network, policy
+    Provision(provision::ProvisionArgs),
     /// Read the policy file again and put it into effect, keeping flows that are still allowed
     Reload(reload::ReloadArgs),
     /// Write manual pages or completions into a directory
@@ -75,18 +84,20 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, `check` or `render`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check`, `doctor`, `render` or `provision`. `run` is given back, for the daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
     pub fn run_live(self) -> Result<ExitCode, Self> {
         match self {
             Self::Check(args) => Ok(check::check(&args)),
+            Self::Doctor(args) => Ok(doctor::doctor(&args)),
             Self::Render(args) => Ok(render::render(&args)),
             Self::Status(args) => Ok(status::status(&args)),
             Self::Flows(args) => Ok(flows::flows(&args)),
             Self::Mappings(args) => Ok(mappings::mappings(&args)),
             Self::Drops(args) => Ok(drops::drops(&args)),
+            Self::Provision(args) => Ok(provision::provision(&args)),
             Self::Reload(args) => Ok(reload::reload(&args)),
             Self::Generate(args) => Ok(generate::generate(&args)),
             other @ Self::Run(_) => Err(other),

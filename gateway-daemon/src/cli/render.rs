@@ -1,12 +1,13 @@
 //! `gateway render nftables FILE`: the policy in another firewall's language.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::streams::{complain, say};
 use crate::instance::InstanceName;
 use crate::inventory::Inventory;
 use crate::model::Model;
@@ -31,6 +32,7 @@ Exit code: 0 the ruleset is printed, 1 the policy has errors, 2 it cannot be rea
 
 /// Shows a policy in another language.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RenderArgs {
     /// Which language
     #[command(subcommand)]
@@ -97,11 +99,33 @@ fn text(instance: &InstanceName, model: &Model, inventory: &Inventory, features:
     text + &nftables::render(instance.as_str(), model, inventory, &numbers, features).print().text
 }
 
-/// A reader that went away (`| head`) is no reason to panic.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    #[test]
+    fn what_is_printed_is_the_differences_and_a_whole_table() {
+        let model = policy::load("seed.toml", include_str!("../../../tests/policies/seed.toml")).unwrap().model;
+        // As without the interfaces, and without root.
+        let text = text(&"lab".parse().unwrap(), &model, &Inventory::default(), Features::default());
+        let (comments, table) = text.split_once("\n\n").unwrap();
+        assert!(comments.lines().all(|line| line.starts_with("# ")) && comments.lines().count() > 5, "{comments}");
+        assert!(table.starts_with("table inet gateway_lab\ndelete table inet gateway_lab\n\ntable inet gateway_lab {\n"), "{table}");
+        assert!(
+            table.ends_with("\n}\n") && table.contains("comment \"follows the interfaces while the gateway runs; not all are here\""),
+            "{table}"
+        );
+        assert!(table.contains("comment \"rdp from on-prem\""), "{table}");
+    }
+
+    #[test]
+    fn the_exit_code_tells_the_three_cases_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy.toml");
+        let code =
+            || render(&RenderArgs { target: Target::Nftables(NftablesArgs { file: file.clone(), instance: InstanceName::default() }) });
+        assert_eq!(code(), ExitCode::from(2));
+        std::fs::write(&file, "version = 7\n").unwrap();
+        assert_eq!(code(), ExitCode::from(1));
+    }
 }

@@ -68,6 +68,17 @@ pub fn render(style: Style, columns: &[Column], rows: Vec<Vec<Cell>>, wrap: bool
     table.trim_fmt() + "\n"
 }
 
+/// Text with a tone, outside of a table.
+pub fn tinted(style: Style, text: &str, tone: Tone) -> String {
+    let code = match tone {
+        Tone::Good => "1;32",
+        Tone::Fair => "1;33",
+        Tone::Bad => "1;31",
+        Tone::Dim => "2",
+    };
+    if style.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
 /// Text in bold, where the style has it.
 pub fn bold(style: Style, text: &str) -> String {
     if style.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }

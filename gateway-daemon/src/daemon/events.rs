@@ -12,6 +12,7 @@ use super::gateway::Gateway;
 use super::pace::{Lines, Pace};
 use super::watch::PolicyWatch;
 use super::{DaemonError, error, reload};
+use crate::announce::ClockWatch;
 use crate::datapath::inspect;
 
 /// After a failure of netlink: long enough not to spin, short enough not to miss much.
@@ -47,6 +48,7 @@ struct Sources {
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
     watch: PolicyWatch,
+    clock: Option<ClockWatch>,
 }
 
 impl Sources {
@@ -57,6 +59,8 @@ impl Sources {
             interrupt: signal(SignalKind::interrupt()).map_err(runtime)?,
             hangup: signal(SignalKind::hangup()).map_err(runtime)?,
             watch: PolicyWatch::start(&gateway.policy.path)?,
+            // The gateway works without.
+            clock: ClockWatch::start().inspect_err(|failed| tracing::warn!("{}", error::chain(failed))).ok(),
         })
     }
 }
@@ -90,6 +94,12 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
             }
             () = maybe_sleep(pace.due()) => reconcile(gateway, &mut pace).await,
             () = maybe_sleep(back_off) => back_off = None,
+            () = maybe_sleep(gateway.announcer.due().map(Instant::from_std)) => {
+                for failed in gateway.announcer.send(std::time::Instant::now()) {
+                    tracing::warn!("{}", error::chain(&failed));
+                }
+            }
+            () = clock_set(&mut sources.clock) => gateway.announcer.moved(std::time::Instant::now()),
             request = next_request(&mut gateway.control) => super::views::answer(gateway, request).await,
             told = gateway.engine.told() => match told {
                 Told::Logged(logged) => {
@@ -153,6 +163,13 @@ fn log(event: &Event, gateway: &Gateway) {
     let protocol = crate::control::view::Protocol::from_abi(gateway_ebpf::abi::Protocol(event.protocol));
     let protocol = protocol.map_or_else(|| event.protocol.to_string(), |protocol| protocol.to_string());
     tracing::info!(rule, action, interface, %protocol, %source, %destination, "rule \"{rule}\" {action} {protocol} {source} -> {destination}");
+}
+
+async fn clock_set(clock: &mut Option<ClockWatch>) {
+    match clock {
+        Some(clock) => clock.set().await,
+        None => pending().await,
+    }
 }
 
 async fn maybe_sleep(until: Option<Instant>) {

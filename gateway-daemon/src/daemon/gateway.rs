@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use gateway_ebpf::abi::Tick;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -11,6 +10,7 @@ use super::engine::{Engine, Handling, Scene, Why};
 use super::policy_file::PolicyFile;
 use super::record::Record;
 use super::{DaemonError, Options};
+use crate::announce::Announcer;
 use crate::control::{ControlRequest, ControlServer};
 use crate::instance::InstanceName;
 use crate::inventory::IfIndex;
@@ -48,6 +48,8 @@ pub struct Gateway {
     pub without_ipv6_errors: BTreeSet<IfIndex>,
     /// Gateways of the routes, and the state of the routes they were read in.
     pub gateways: (Option<u64>, BTreeSet<NextHop>),
+    /// Tells the neighbours.
+    pub announcer: Announcer,
     /// The control socket.
     pub control: Option<Control>,
     /// When the daemon started.
@@ -104,6 +106,7 @@ impl Gateway {
             forwarding: BTreeSet::new(),
             without_ipv6_errors: BTreeSet::new(),
             gateways: (None, BTreeSet::new()),
+            announcer: Announcer::default(),
             control: None,
             started: Instant::now(),
             ready: false,
@@ -146,10 +149,4 @@ impl Gateway {
         tracing::info!("ready: policy {} as instance {}", self.policy.path.display(), self.options.instance);
         Ok(())
     }
-}
-
-/// The datapath's clock.
-pub fn now() -> Tick {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    Tick::from_ns(u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0))
 }

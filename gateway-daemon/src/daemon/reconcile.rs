@@ -4,7 +4,7 @@
 //! The order keeps it closed at every moment: the guard table first, then the kernel's forwarding, and the programs over their tables last.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::gateway::Gateway;
@@ -81,6 +81,7 @@ impl Gateway {
         self.announce(&plan);
         let lost = self.plan.interfaces.keys().any(|index| !plan.interfaces.contains_key(index));
         self.plan = plan;
+        self.announcer.observe(self.observer.inventory(), self.plan.interfaces.keys().copied(), &self.forwarding, Instant::now());
         if lost {
             // Flows of an interface that is gone must not wait for their time: its successor's may be theirs.
             self.sweep().await;

@@ -20,12 +20,26 @@ const MOST: usize = 64;
 /// # Errors
 /// The kernel refuses the list.
 pub async fn gateways(handle: &Handle) -> Result<BTreeSet<NextHop>, NetlinkError> {
+    list(handle, |_| true).await
+}
+
+/// The gateways of the default routes of both families.
+///
+/// # Errors
+/// The kernel refuses the list.
+pub async fn default_gateways(handle: &Handle) -> Result<BTreeSet<NextHop>, NetlinkError> {
+    list(handle, |route| route.header.destination_prefix_length == 0).await
+}
+
+async fn list(handle: &Handle, wanted: impl Fn(&RouteMessage) -> bool) -> Result<BTreeSet<NextHop>, NetlinkError> {
     let mut found = BTreeSet::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut request = RouteMessage::default();
         request.header.address_family = family;
         for message in dump(handle, "list the routes", RouteNetlinkMessage::GetRoute(request)).await? {
-            if let RouteNetlinkMessage::NewRoute(route) = message {
+            if let RouteNetlinkMessage::NewRoute(route) = message
+                && wanted(&route)
+            {
                 found.extend(next_hops(&route).take(MOST.saturating_sub(found.len())));
             }
         }

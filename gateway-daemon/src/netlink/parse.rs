@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkEvent, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -69,6 +69,19 @@ pub(super) fn deleted_link(message: &LinkMessage) -> Option<IfIndex> {
         return None;
     }
     index(message.header.index)
+}
+
+/// The link whose driver asks that neighbours be told where it is.
+pub(super) fn notifies_peers(message: &LinkMessage) -> Option<IfIndex> {
+    let asks = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::Event(LinkEvent::NotifyPeers));
+    index(message.header.index).filter(|_| message.attributes.iter().any(asks))
+}
+
+/// True when the address may not be used yet, or never: its uniqueness is being tried, or was refuted.
+pub(super) fn is_tentative(message: &AddressMessage) -> bool {
+    let unusable = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    let flagged = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(unusable));
+    message.header.flags.intersects(AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed) || message.attributes.iter().any(flagged)
 }
 
 /// A link's address.

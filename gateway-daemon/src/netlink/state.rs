@@ -1,6 +1,6 @@
 //! What the observer knows, and how one message changes it. No I/O, so that every order of messages can be tried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use rtnetlink::packet_route::RouteNetlinkMessage;
@@ -63,6 +63,10 @@ impl State {
                 if let Some(link) = parse::link(message) {
                     self.put_link(link);
                 }
+                if let Some(index) = parse::notifies_peers(message) {
+                    *self.inventory.notify_peers.entry(index).or_default() += 1;
+                    self.changed = true;
+                }
             }
             RouteNetlinkMessage::DelLink(message) => {
                 if let Some(index) = parse::deleted_link(message) {
@@ -110,6 +114,7 @@ impl State {
     fn remove_link(&mut self, index: IfIndex) {
         self.neighbours.retain(|key, _| key.link != index);
         self.released.retain(|key, _| key.link != index);
+        self.inventory.notify_peers.remove(&index);
         if self.inventory.links.remove(&index).is_some() {
             self.route_changed();
         }
@@ -172,11 +177,15 @@ impl State {
     /// Takes a dump of all addresses in, in the kernel's order.
     pub(super) fn replace_addresses(&mut self, dump: &[RouteNetlinkMessage]) {
         let mut by_link: BTreeMap<IfIndex, Vec<IpNet>> = BTreeMap::new();
+        let mut tentative = BTreeSet::new();
         for message in dump {
             if let RouteNetlinkMessage::NewAddress(message) = message
                 && let Some((index, net)) = parse::address(message)
             {
                 by_link.entry(index).or_default().push(net);
+                if parse::is_tentative(message) {
+                    tentative.insert((index, net.addr()));
+                }
             }
         }
         let mut differs = false;
@@ -186,6 +195,9 @@ impl State {
             link.addresses = addresses;
         }
         self.addresses_stale = false;
+        // No packet's way depends on it, but the address can be announced now.
+        self.changed |= self.inventory.tentative != tentative;
+        self.inventory.tentative = tentative;
         if differs {
             self.route_changed();
         }
@@ -226,6 +238,8 @@ fn is_route(message: &RouteMessage) -> bool {
 #[cfg(test)]
 mod tests {
     use rtnetlink::packet_route::AddressFamily;
+    use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+    use rtnetlink::packet_route::link::{LinkAttribute, LinkEvent, LinkMessage};
     use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
     use rtnetlink::packet_route::route::RouteProtocol;
 
@@ -274,5 +288,50 @@ mod tests {
         resolve(&mut state, 1, false);
         delete(&mut state, false);
         assert!(state.take_changed() && state.inventory().routing_changes == 1);
+    }
+
+    fn link(event: Option<LinkEvent>) -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = 2;
+        message.attributes.push(LinkAttribute::IfName("eth1".to_owned()));
+        message.attributes.extend(event.map(LinkAttribute::Event));
+        RouteNetlinkMessage::NewLink(message)
+    }
+
+    #[test]
+    fn a_driver_that_asks_for_announcements_is_heard_each_time_and_changes_no_route() {
+        let mut state = State::default();
+        state.follow(&link(None));
+        assert!(state.take_changed());
+        for times in 1..3 {
+            state.follow(&link(Some(LinkEvent::NotifyPeers)));
+            assert!(state.take_changed());
+            assert_eq!(state.inventory().notify_peers.get(&IfIndex(2)), Some(&times));
+        }
+        state.follow(&link(Some(LinkEvent::Features)));
+        assert!(!state.take_changed() && state.inventory().routing_changes == 0);
+    }
+
+    #[test]
+    fn an_address_is_tentative_until_its_detection_ends() {
+        let address = |flags| {
+            let mut message = AddressMessage::default();
+            message.header.family = AddressFamily::Inet6;
+            message.header.index = 2;
+            message.header.prefix_len = 64;
+            message.attributes.push(AddressAttribute::Address("fd00::1".parse().unwrap()));
+            message.attributes.push(AddressAttribute::Flags(flags));
+            [RouteNetlinkMessage::NewAddress(message)]
+        };
+        let mut state = State::default();
+        state.follow(&link(None));
+        state.replace_addresses(&address(AddressFlags::Permanent | AddressFlags::Tentative));
+        assert!(state.take_changed() && state.inventory().tentative.len() == 1);
+        let routes = state.inventory().routing_changes;
+        state.replace_addresses(&address(AddressFlags::Permanent));
+        assert!(state.take_changed() && state.inventory().tentative.is_empty());
+        assert_eq!(state.inventory().routing_changes, routes);
+        state.replace_addresses(&address(AddressFlags::Permanent | AddressFlags::Tentative | AddressFlags::Dadfailed));
+        assert_eq!(state.inventory().tentative.len(), 1);
     }
 }

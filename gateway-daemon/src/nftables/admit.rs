@@ -15,8 +15,9 @@ use super::expression::{
 };
 use super::mark::RULE_BITS;
 use super::matching::FROM;
+use super::names::ZONE_INTERFACES;
 use super::ruleset::{Hook, Ruleset};
-use super::sets::{Family, ZONE_INTERFACES, interface};
+use super::sets::{Family, interface};
 use crate::model::{InterfaceName, Model, SourceValidation};
 
 const ADMIT: &str = "admit";

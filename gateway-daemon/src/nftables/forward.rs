@@ -15,15 +15,15 @@ use super::firewall::{self, Scope};
 use super::guard;
 use super::mark::Mark;
 use super::matching::{FROM, TO};
+use super::names::{ZONE_INTERFACES, ZONE_PAIRS};
 use super::ruleset::Ruleset;
-use super::sets::{Family, Sets, ZONE_INTERFACES, interface};
+use super::sets::{Family, Sets, interface};
 use crate::inventory::Inventory;
 use crate::model::Model;
 use crate::plan::Numbers;
 
 const CHAIN: &str = "forward";
 const FIREWALL: &str = "firewall";
-const ZONE_PAIRS: &str = "zone_pairs";
 const FLOWTABLE: &str = "flows";
 
 pub(super) fn render<'a>(

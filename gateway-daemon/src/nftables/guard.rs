@@ -4,15 +4,16 @@
 //! detached, every packet would, unfiltered and untranslated; so the guard drops there whatever comes from or goes to a zone interface.
 //! The errors that the kernel sends for punted packets (hop limit, MTU) are sent before that hook.
 //!
-//! The gateway's own traffic is filtered only once a rule names `self` as `to` ([`super::input`]).
+//! The gateway's own traffic is filtered only once a rule names `self` as `to`, by the same input chain as in nftables mode.
 
 use ::nftables::types::{NfChainType, NfHook};
 
 use super::counted::Counted;
 use super::expression::{count, drop, equals, meta, named};
 use super::matching::{FROM, TO};
+use super::names::ZONE_INTERFACES;
 use super::ruleset::{Hook, Ruleset};
-use super::sets::{Sets, ZONE_INTERFACES};
+use super::sets::Sets;
 use super::{NftError, input};
 use crate::model::Model;
 

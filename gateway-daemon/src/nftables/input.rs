@@ -6,8 +6,9 @@ use super::counted::Counted;
 use super::expression::{Stmt, accept, count, ct_state, differs, equals, field, meta, named, nfproto, number, one_of};
 use super::firewall::{self, Scope, is_self};
 use super::matching::FROM;
+use super::names::ZONE_INTERFACES;
 use super::ruleset::{Hook, Ruleset};
-use super::sets::{Sets, ZONE_INTERFACES};
+use super::sets::Sets;
 use crate::model::Model;
 
 const CHAIN: &str = "input";

@@ -37,6 +37,7 @@ mod sets;
 mod shape;
 mod source_nat;
 mod standing;
+pub mod survey;
 
 pub use apply::remove;
 pub use counted::{Count, Counted};

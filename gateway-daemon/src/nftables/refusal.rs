@@ -3,9 +3,11 @@
 use super::print::Printed;
 use crate::model::RuleName;
 
-/// The rule behind the first of the lines that `message` complains of; `None`: nft names no line, or one that is no rule's.
+/// The rule behind the first line that `message` complains of; `None`: nft names no line, or one that is no rule's. What follows may only
+/// be a consequence: of a table that another process owns, nft refuses every object.
 pub(super) fn rule(message: &str, printed: &Printed) -> Option<RuleName> {
-    message.lines().filter_map(line).find_map(|line| printed.rule(line)).cloned()
+    let first = message.lines().find_map(line)?;
+    printed.rule(first).cloned()
 }
 
 /// `/dev/stdin:LINE:COL-COL: Error: ...`

@@ -8,12 +8,10 @@ use ::nftables::schema::SetType;
 use ipnet::IpNet;
 
 use super::expression::{Expr, Stmt, equals, field, meta, named, one_of, prefix, string};
+use super::names::ZONE_INTERFACES;
 use super::ruleset::Ruleset;
 use crate::inventory::Inventory;
 use crate::model::{AddressMatch, InterfaceName, Model, RuleName, SetIndex, Zone, ZoneName};
-
-/// The set of all zone interfaces.
-pub(super) const ZONE_INTERFACES: &str = "zone_interfaces";
 
 /// So many addresses stand in the rule itself; more become a set.
 const INLINE: usize = 8;

@@ -23,7 +23,7 @@ fn inventory(links: &[(&str, &str)]) -> Inventory {
         xdp: None,
         addresses: vec![address.parse().unwrap()],
     };
-    Inventory { links: (1..).zip(links).map(link).map(|link| (link.index, link)).collect(), routing_changes: 0 }
+    Inventory { links: (1..).zip(links).map(link).map(|link| (link.index, link)).collect(), ..Inventory::default() }
 }
 
 fn ruleset(model: &Model, features: Features) -> Ruleset {
@@ -219,7 +219,7 @@ fn the_flowtable_is_used_where_there_is_one() {
     let with = ruleset(&accepting, Features { flowtable: true, ..Features::default() }).print().text;
     assert!(with.contains("devices = { \"wan0\" };"), "only of interfaces that are there: {with}");
     assert!(with.contains("ct state established ct mark & 0x0000ffff != 0x00000000 meta l4proto { tcp, udp } flow add @flows\n"), "{with}");
-    assert!(!ruleset(&accepting, Features::default()).print().text.contains("flow"));
+    assert!(!ruleset(&accepting, Features::default()).print().text.contains("flowtable"));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What the rules of every list match on, and when one rule's packets are all another's.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use ipnet::IpNet;
 
 use super::address::{AddressUse, Sets};
@@ -10,7 +13,7 @@ use super::scalar;
 use super::table::Table;
 use super::value::Value;
 use super::zone::ZoneUse;
-use crate::model::{AddressMatch, PortRange, ProtocolMatch, ZoneName};
+use crate::model::{AddressMatch, PortRange, ProtocolMatch, SetIndex, ZoneName};
 
 /// The conditions of a source NAT or firewall rule.
 #[derive(Clone, Debug)]
@@ -24,12 +27,25 @@ pub(super) struct Matching {
     pub icmp_type: Option<u8>,
 }
 
-/// [`Matching`] made ready for being compared many times.
+/// [`Matching`] made ready for being compared many times: with ten thousand rules, with fifty million pairs.
 #[derive(Clone, Debug)]
 pub(super) struct Comparable {
     matching: Matching,
-    source: Joined,
-    destination: Joined,
+    /// Sorted, and joined where they touch.
+    ports: Vec<(u32, u32)>,
+    source: Rc<Joined>,
+    destination: Rc<Joined>,
+}
+
+/// Lists that have been joined already: many rules name the same sets.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<(Vec<SetIndex>, Vec<IpNet>), Rc<Joined>>);
+
+impl Known {
+    fn joined(&mut self, matched: &AddressMatch, sets: &Sets) -> Rc<Joined> {
+        let key = (matched.sets.clone(), matched.prefixes.clone());
+        Rc::clone(self.0.entry(key).or_insert_with(|| Rc::new(Joined::new(matched, sets))))
+    }
 }
 
 impl Matching {
@@ -67,20 +83,20 @@ impl Matching {
 }
 
 impl Comparable {
-    pub fn new(matching: Matching, sets: &Sets) -> Self {
-        let source = Joined::new(&matching.source, sets);
-        let destination = Joined::new(&matching.destination, sets);
-        Self { matching, source, destination }
+    pub fn new(matching: Matching, sets: &Sets, known: &mut Known) -> Self {
+        let source = known.joined(&matching.source, sets);
+        let destination = known.joined(&matching.destination, sets);
+        Self { ports: joined_ports(&matching.ports), matching, source, destination }
     }
 
-    /// True when every packet that `later` matches is matched by `self` already.
+    /// True when every packet that `later` matches is matched by `self` already. What is cheap and often differs comes first.
     pub fn covers(&self, later: &Self) -> bool {
         let (a, b) = (&self.matching, &later.matching);
-        zone_covers(a.from.as_ref(), b.from.as_ref())
-            && zone_covers(a.to.as_ref(), b.to.as_ref())
+        ports_cover(&self.ports, &later.ports)
             && (a.protocol.is_none() || a.protocol == b.protocol)
             && (a.icmp_type.is_none() || a.icmp_type == b.icmp_type)
-            && ports_cover(&a.ports, &b.ports)
+            && zone_covers(a.from.as_ref(), b.from.as_ref())
+            && zone_covers(a.to.as_ref(), b.to.as_ref())
             && self.source.covers(&later.source)
             && self.destination.covers(&later.destination)
     }
@@ -95,14 +111,8 @@ fn zone_covers(earlier: Option<&ZoneName>, later: Option<&ZoneName>) -> bool {
     }
 }
 
-fn ports_cover(earlier: &[PortRange], later: &[PortRange]) -> bool {
-    if earlier.is_empty() {
-        return true;
-    }
-    if later.is_empty() {
-        return false;
-    }
-    let mut ranges: Vec<(u32, u32)> = earlier.iter().map(|r| (u32::from(r.first), u32::from(r.last))).collect();
+fn joined_ports(ranges: &[PortRange]) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = ranges.iter().map(|r| (u32::from(r.first), u32::from(r.last))).collect();
     ranges.sort_unstable();
     // Neighbours join: 80-89 and 90-99 cover 85-95.
     ranges.dedup_by(|next, joined| {
@@ -112,7 +122,12 @@ fn ports_cover(earlier: &[PortRange], later: &[PortRange]) -> bool {
         }
         joins
     });
-    later.iter().all(|r| ranges.iter().any(|(first, last)| *first <= r.first.into() && u32::from(r.last) <= *last))
+    ranges
+}
+
+/// Of joined ranges; none means any port.
+fn ports_cover(earlier: &[(u32, u32)], later: &[(u32, u32)]) -> bool {
+    earlier.is_empty() || (!later.is_empty() && later.iter().all(|r| earlier.iter().any(|(first, last)| *first <= r.0 && r.1 <= *last)))
 }
 
 /// The addresses of a `source` or `destination`, joined so that each is in at most one prefix.

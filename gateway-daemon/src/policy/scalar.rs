@@ -160,6 +160,6 @@ pub(super) fn interface_name(text: &str) -> Result<String, ValueError> {
         && text != "."
         && text != ".."
         // The kernel takes neither blanks nor `/` and `:`; nft has no way to write the others.
-        && !text.chars().any(|c| "/:\"*\\".contains(c) || c.is_whitespace() || c.is_control());
+        && !text.chars().any(|c| "/:@\"*\\".contains(c) || c.is_whitespace() || c.is_control());
     if good { Ok(text.to_owned()) } else { Err(ValueError::InterfaceName(text.to_owned())) }
 }

@@ -2,7 +2,7 @@
 
 use super::context::{Context, Placed};
 use super::error::{PolicyError, RuleError, Warning};
-use super::matching::{Comparable, Matching};
+use super::matching::{Comparable, Known, Matching};
 
 /// Compares each rule with all before it: harmless where both do the same, an error where the later would do something else.
 pub(super) fn unreachable<T>(
@@ -12,8 +12,9 @@ pub(super) fn unreachable<T>(
     matching: impl Fn(&T) -> Matching,
     same_effect: impl Fn(&T, &T) -> bool,
 ) {
-    let comparable = |placed: &Placed<T>| Comparable::new(matching(&placed.rule), &cx.sets);
-    let matchings: Vec<Comparable> = rules.iter().map(comparable).collect();
+    let mut known = Known::default();
+    let mut comparable = |placed: &Placed<T>| Comparable::new(matching(&placed.rule), &cx.sets, &mut known);
+    let matchings: Vec<Comparable> = rules.iter().map(&mut comparable).collect();
     for (i, later) in rules.iter().enumerate() {
         let Some(j) = (0..i).find(|&j| matchings[j].covers(&matchings[i])) else {
             continue;

@@ -1,5 +1,6 @@
 //! The initramfs: busybox, a script, and the modules that stand between the boot loader and the root.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -26,15 +27,20 @@ pub fn make(workshop: &Workshop, recipe: &Recipe, tree: &Path) -> Result<()> {
     copy(&recipe.path("initramfs/init"), &stage.join("init"))?;
     let modules = Modules::of(tree)?;
     let inside = modules.directory().strip_prefix(tree)?;
-    let mut unpack = String::new();
-    for (number, file) in modules.closure(&recipe.list("initramfs/modules.list")?)?.iter().enumerate() {
-        // Loaded in the order of their names.
-        let target = format!("{STAGE}/modules/{number:02}-{}.ko", name(file));
-        let source = format!("{TREE}/{}/{file}", inside.display());
-        let tool = if file.ends_with(".xz") { "xz -dc" } else { "cat" };
-        unpack.push_str(&format!("{tool} '{source}' > '{target}'\n"));
+    let (mut unpack, mut order) = (BTreeSet::new(), String::new());
+    for line in recipe.list("initramfs/modules.list")? {
+        let (module, devices) = line.split_once(' ').unwrap_or((&line, ""));
+        let files = modules.closure(&[module.to_owned()])?;
+        for file in &files {
+            let (from, to) = (format!("{TREE}/{}/{file}", inside.display()), format!("{STAGE}/modules/{}.ko", name(file)));
+            let tool = if file.ends_with(".xz") { "xz -dc" } else { "cat" };
+            unpack.insert(format!("{tool} '{from}' > '{to}'"));
+        }
+        let names: Vec<String> = files.iter().map(|file| format!("{}.ko", name(file))).collect();
+        order.push_str(&format!("{};{}\n", names.join(" "), devices.trim()));
     }
-    workshop.pipe(&unpack)?;
+    std::fs::write(stage.join("modules/order"), order)?;
+    workshop.pipe(&unpack.into_iter().collect::<Vec<_>>().join("\n"))?;
     workshop.pipe(&format!(
         "cd {STAGE}; find . -exec touch -h -d @{} {{}} +; find . -print0 | sort -z | \
          cpio --null --create --format=newc --reproducible --owner=0:0 --quiet | zstd -19 -q > ../{TREE}/boot/initrd.img",

@@ -20,9 +20,11 @@ mod workshop;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use gateway_tests::appliance::{Firmware, Image, story};
 
 use crate::progress::Progress;
 use crate::setup::{self, Tools};
+use crate::shell::interruption;
 use debian::Root;
 use digest::Digest;
 use program::Program;
@@ -34,7 +36,7 @@ use workshop::Workshop;
 ///
 /// Builds the release daemon, a Debian root with it, a disk that boots by BIOS and by UEFI, the qcow2, the containerDisk as an OCI archive,
 /// and the list of what is inside (CycloneDX). The Debian roots are fetched once; `--fresh` fetches them again, for updates.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Arguments {
     /// Fetch the Debian packages again, although they are here.
     #[arg(long)]
@@ -42,6 +44,12 @@ pub struct Arguments {
     /// Build everything after the Debian packages a second time, and compare the digests.
     #[arg(long)]
     twice: bool,
+    /// Then boot it between two networks of namespaces, and drive real traffic through it.
+    #[arg(long)]
+    test: bool,
+    /// Boot it by UEFI instead of BIOS.
+    #[arg(long, requires = "test")]
+    uefi: bool,
 }
 
 /// The names of what is made, in the output directory.
@@ -64,40 +72,56 @@ mod output {
 /// When not root, or when a step fails; with the end of its log.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let progress = Progress::start();
-    let report = build(&progress, arguments.fresh, arguments.twice)?;
+    let (report, image) = build(&progress, arguments)?;
     print!("{report}");
+    if arguments.test {
+        let (firmware, name) = if arguments.uefi { (Firmware::Uefi, "UEFI") } else { (Firmware::Bios, "BIOS") };
+        progress.say(format_args!("image: booting it, by {name}, under emulation"));
+        let story = story::tell(&image, firmware, &interruption(), |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
+        print!("\n{story}");
+    }
     Ok(())
 }
 
-fn build(progress: &Progress, fresh: bool, twice: bool) -> Result<Report> {
+/// The image for the workspace's tests: built, or as it was built before.
+///
+/// # Errors
+/// As [`run`].
+pub fn for_tests(progress: &Progress) -> Result<Image> {
+    build(progress, &Arguments::default()).map(|(_, image)| image)
+}
+
+fn build(progress: &Progress, arguments: &Arguments) -> Result<(Report, Image)> {
     ensure!(rustix::process::geteuid().is_root(), "the image's root belongs to root, and only root can make files of root; run it as root");
     setup::run(&setup::Arguments::for_image())?;
     let tools = Tools::open()?;
     let recipe = Recipe::read()?;
     progress.say("image: the daemon (release), which is what it is all about");
     let program = Program::build()?;
-    let _lock = tools.lock()?;
-    let builder = debian::builder(progress, &tools, &recipe, fresh)?;
-    let root = debian::root(progress, &tools, &recipe, fresh)?;
+    // Two clones may fetch at the same time: the second waits, and then finds everything done.
+    let lock = tools.lock()?;
+    let builder = debian::builder(progress, &tools, &recipe, arguments.fresh)?;
+    let root = debian::root(progress, &tools, &recipe, arguments.fresh)?;
+    drop(lock);
     let made_of = Digest::of_all(&[recipe.digest(), &program.digest, &root.digest, &builder.digest]);
     let directory = output_directory();
-    let image = Make { progress, recipe: &recipe, program: &program, root: &root, builder: &builder.path };
+    let make = Make { progress, recipe: &recipe, program: &program, root: &root, builder: &builder.path };
     if std::fs::read_to_string(directory.join(output::STAMP)).is_ok_and(|stamp| stamp == made_of.hex()) {
         progress.say("image: nothing has changed since the last build");
     } else {
-        image.make_in(&directory)?;
+        make.run(&directory)?;
         std::fs::write(directory.join(output::STAMP), made_of.hex())?;
     }
     let report = Report::of(&directory)?;
-    if twice {
+    if arguments.twice {
         progress.say("image: once more, to compare");
         let again = directory.join("again");
-        image.make_in(&again)?;
+        make.run(&again)?;
         report.must_equal(&Report::of(&again)?)?;
         std::fs::remove_dir_all(&again)?;
         progress.say("image: both builds are the same, bit by bit");
     }
-    Ok(report)
+    Ok((report, Image { disk: directory.join(output::DISK), builder: builder.path }))
 }
 
 /// Everything after the Debian packages.
@@ -110,7 +134,7 @@ struct Make<'a> {
 }
 
 impl Make<'_> {
-    fn make_in(&self, directory: &Path) -> Result<()> {
+    fn run(&self, directory: &Path) -> Result<()> {
         let _ = std::fs::remove_file(directory.join(output::STAMP));
         let work = directory.join("work");
         if work.exists() {

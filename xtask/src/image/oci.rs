@@ -28,6 +28,7 @@ pub fn make(workshop: &Workshop, recipe: &Recipe, disk: &str, archive: &str) -> 
            --config.label 'org.opencontainers.image.licenses=MIT OR Apache-2.0'\n\
          umoci gc --layout oci\n\
          {tar} -C oci --owner=0 --group=0 --mtime=@{epoch} -cf {archive} oci-layout index.json blobs\n\
-         rm -rf oci layer.tar"
+         rm -rf oci layer.tar\n\
+         skopeo inspect oci-archive:{archive}"
     ))
 }

@@ -5,17 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use gateway_tests::appliance::workshop::enter;
 
 use crate::progress::Progress;
 use crate::shell::logged;
 
 /// Longer than any single step takes under load.
 const LIMIT: Duration = Duration::from_secs(600);
-
-/// Mounts of a namespace of its own, gone with the command: devices, processes, and the work at `/work`.
-const ENTER: &str = "set -e; root=$1; work=$2; shift 2; \
-    mount -t proc proc \"$root/proc\"; mount --rbind /dev \"$root/dev\"; mount -t tmpfs -o mode=1777 tmp \"$root/tmp\"; \
-    mount --bind \"$work\" \"$root/work\"; exec chroot \"$root\" \"$@\"";
 
 /// A root with tools, and the directory in which they work.
 pub struct Workshop {
@@ -40,24 +36,14 @@ impl Workshop {
         self.builder.join(absolute.trim_start_matches('/'))
     }
 
-    /// A command that will run in the workshop, in the working directory. `prefix` stands in front of all: words that enter a namespace.
-    pub fn command(&self, prefix: &[&str], program: &str, arguments: &[&str]) -> Command {
-        let mut words: Vec<&str> = prefix.to_vec();
-        words.extend(["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", ENTER, "enter"]);
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).arg(&self.builder).arg(&self.work);
-        command.args(["env", "--chdir=/work", program]).args(arguments);
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
-        command
-    }
-
     /// Runs one tool in the working directory.
     ///
     /// # Errors
     /// When it fails; with what it said.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command = self.command(&["nice", "-n", "10"], program, arguments);
-        command.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        let words = enter(&self.builder, &self.work, program, arguments);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env("SOURCE_DATE_EPOCH", self.epoch.to_string());
         logged(&Progress::start(), &format!("{program} {}", arguments.join(" ")), &mut command, &self.work.join("log"), LIMIT)
     }
 

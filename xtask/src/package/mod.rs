@@ -1,6 +1,6 @@
 //! `cargo xtask package`: the gateway for Debian routers as a package, and for any other Linux as a tarball with a static program.
 //!
-//! What both carry besides the program is in `packaging/`; manual pages and completions are written by the program itself.
+//! What both carry besides the program is in `gateway-daemon/packaging/`; manual pages and completions are written by the program itself.
 
 mod deb;
 mod root;
@@ -108,9 +108,9 @@ fn epoch() -> Option<String> {
     answer("git", &["-C", &root().to_string_lossy(), "log", "-1", "--format=%ct"]).ok()
 }
 
-/// A file of `packaging/`.
+/// A file of `gateway-daemon/packaging/`.
 fn source(relative: &str) -> PathBuf {
-    root().join("packaging").join(relative)
+    root().join("gateway-daemon/packaging").join(relative)
 }
 
 /// Copies one file, with the directories that it needs.

@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Bring what trying the package needs too.
     #[arg(long)]
     package_test: bool,
+    /// Bring what only the bench runs too.
+    #[arg(long)]
+    bench: bool,
 }
 
 impl Arguments {
@@ -44,10 +47,15 @@ impl Arguments {
         Self { package_test: true, ..Self::default() }
     }
 
+    /// What `cargo xtask bench` needs.
+    pub fn for_bench() -> Self {
+        Self { bench: true, ..Self::default() }
+    }
+
     fn further_packages(&self) -> Vec<packages::Need> {
-        let image = if self.image { packages::FOR_IMAGE } else { &[] };
-        let package_test = if self.package_test { packages::FOR_PACKAGE_TEST } else { &[] };
-        [image, package_test].concat()
+        let wanted =
+            [(self.image, packages::FOR_IMAGE), (self.package_test, packages::FOR_PACKAGE_TEST), (self.bench, packages::FOR_BENCH)];
+        wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).flat_map(|(_, packages)| packages.iter().copied()).collect()
     }
 }
 

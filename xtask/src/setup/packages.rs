@@ -49,6 +49,9 @@ pub const FOR_PACKAGE_TEST: &[Need] = &[
     (&["systemd-container"], "package: a container that boots that system"),
 ];
 
+/// What only the bench runs. xdp-forward is not among them: it came to xdp-tools with 1.5, and Debian 12 has 1.3.
+pub const FOR_BENCH: &[Need] = &[(&["valgrind"], "the bench: instructions of the packet core")];
+
 /// The longest that an installation may take.
 const LIMIT: Duration = Duration::from_secs(900);
 

@@ -3,29 +3,29 @@
 //! The two answer the same questions, and hand their flows to each other when the policy asks for the other one.
 
 mod carry;
+mod drops;
 mod ebpf;
 mod nftables;
+mod scene;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ebpf::abi::{DropReason, Event, Reason, RuleId};
+use gateway_ebpf::abi::Event;
 
 pub use carry::Carry;
 pub use ebpf::Ebpf;
 pub use nftables::{Nftables, Why};
+pub use scene::Scene;
 
 use super::{DaemonError, error};
-use crate::control::view::{Datapath, DropsView, FlowView, MappingView, ReasonView, RuleAction, RuleView, TableView, TrafficView};
+use crate::control::view::{Datapath, DropsView, FlowView, MappingView, TableView, TrafficView};
 use crate::instance::InstanceName;
-use crate::inventory::{IfIndex, Inventory};
-use crate::model::{Action, DatapathMode, Model, RuleName};
+use crate::inventory::IfIndex;
+use crate::model::{DatapathMode, Model};
 use crate::nftables::NftError;
-use crate::plan::{Numbers, Plan, PlannedInterface};
+use crate::plan::{Plan, PlannedInterface};
 use crate::sysctl::Saved;
-
-/// What people call the rule that is no rule.
-const DEFAULT_RULE: &str = "default";
 
 /// One of the two.
 pub enum Engine {
@@ -33,21 +33,6 @@ pub enum Engine {
     Ebpf(Box<Ebpf>),
     /// The kernel's own forwarding, filter and NAT.
     Nftables(Box<Nftables>),
-}
-
-/// The policy and the network, as far as engines need them.
-#[derive(Clone, Copy)]
-pub struct Scene<'a> {
-    /// Which gateway.
-    pub instance: &'a InstanceName,
-    /// The policy in force.
-    pub model: &'a Model,
-    /// The network.
-    pub inventory: &'a Inventory,
-    /// Numbers of rules and zones.
-    pub numbers: &'a Numbers,
-    /// The last plan that was applied.
-    pub plan: &'a Plan,
 }
 
 /// How an engine handles an interface's packets.
@@ -306,47 +291,5 @@ impl Why {
         let text = error::chain(refusal);
         tracing::warn!("auto: the eBPF datapath cannot run here, nftables forwards instead: {text}");
         Self::Refused(text)
-    }
-}
-
-impl Scene<'_> {
-    /// The zone of an interface; `-` of one that is gone.
-    pub fn zone_of(&self, index: IfIndex) -> String {
-        self.plan.interfaces.get(&index).map_or_else(|| "-".to_owned(), |planned| planned.zone.0.clone())
-    }
-
-    /// The rule of that number; 0 is the default.
-    pub fn rule_name(&self, id: RuleId) -> String {
-        if id.0 == 0 {
-            return DEFAULT_RULE.to_owned();
-        }
-        self.numbers.rule_name(id).map_or_else(|| format!("#{}", id.0), |RuleName(name)| name.clone())
-    }
-}
-
-/// Counters of the whole policy: `hits` are those of the firewall's rules, in their order.
-fn drops(model: &Model, reasons: Vec<(Reason, u64)>, hits: Vec<u64>) -> DropsView {
-    let mut rules = Vec::new();
-    let mut accepted = Vec::new();
-    for (rule, packets) in model.firewall.rules.iter().zip(hits) {
-        let list = if rule.action == Action::Accept { &mut accepted } else { &mut rules };
-        list.push(RuleView { rule: rule.name.0.clone(), action: action(rule.action), packets });
-    }
-    // What no rule matched is refused by the default, which people look for in the same place.
-    let by_default = |(reason, _): &&(Reason, u64)| matches!(reason, Reason::Drop(DropReason::DefaultDrop | DropReason::DefaultReject));
-    let packets: u64 = reasons.iter().filter(by_default).map(|(_, packets)| packets).sum();
-    if packets > 0 {
-        let action = if model.firewall.default == Action::Reject { RuleAction::Reject } else { RuleAction::Drop };
-        rules.push(RuleView { rule: DEFAULT_RULE.to_owned(), action, packets });
-    }
-    let reasons = reasons.into_iter().map(|(reason, packets)| ReasonView::new(reason, packets)).collect();
-    DropsView { reasons, rules, accepted }
-}
-
-fn action(action: Action) -> RuleAction {
-    match action {
-        Action::Accept => RuleAction::Accept,
-        Action::Drop => RuleAction::Drop,
-        Action::Reject => RuleAction::Reject,
     }
 }

@@ -8,36 +8,10 @@ use rustix::io::Errno;
 use super::attribute::*;
 use super::create::{Created, NewEntry};
 use super::encode;
-use super::entry::Entry;
+use super::entry::{Entry, Mark};
 use super::parse;
 use super::socket::{Family, Request, Socket};
 use crate::netlink::NetlinkError;
-
-/// Some bits of a mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Their value.
-    pub value: u32,
-    /// Which bits.
-    pub mask: u32,
-}
-
-impl Mark {
-    /// All bits.
-    #[must_use]
-    pub fn whole(value: u32) -> Self {
-        Self { value, mask: u32::MAX }
-    }
-
-    /// No bits: every mark.
-    pub const ANY: Self = Self { value: 0, mask: 0 };
-
-    /// Whether a mark has these bits.
-    #[must_use]
-    pub fn matches(self, mark: u32) -> bool {
-        mark & self.mask == self.value & self.mask
-    }
-}
 
 /// How full the table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

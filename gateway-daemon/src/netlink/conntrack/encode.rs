@@ -6,9 +6,8 @@ use std::time::Duration;
 use rtnetlink::packet_core::DefaultNla;
 
 use super::attribute::*;
-use super::connection::Mark;
 use super::create::NewEntry;
-use super::entry::{Entry, IpProtocol, Status, TcpState, Tuple};
+use super::entry::{Entry, IpProtocol, Mark, Status, TcpState, Tuple};
 
 /// `IP_CT_TCP_FLAG_BE_LIBERAL` (include/uapi/linux/netfilter/nf_conntrack_tcp.h): sequence numbers are not held against a window.
 const LIBERAL: u8 = 0x08;

@@ -181,6 +181,32 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntryId(pub u32);
 
+/// Some bits of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Their value.
+    pub value: u32,
+    /// Which bits.
+    pub mask: u32,
+}
+
+impl Mark {
+    /// All bits.
+    #[must_use]
+    pub fn whole(value: u32) -> Self {
+        Self { value, mask: u32::MAX }
+    }
+
+    /// No bits: every mark.
+    pub const ANY: Self = Self { value: 0, mask: 0 };
+
+    /// Whether a mark has these bits.
+    #[must_use]
+    pub fn matches(self, mark: u32) -> bool {
+        mark & self.mask == self.value & self.mask
+    }
+}
+
 /// One flow, both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

@@ -94,7 +94,7 @@ fn inventory(wan: &[&str]) -> Inventory {
         xdp: None,
         addresses: wan.iter().map(|address| address.parse().unwrap()).collect(),
     };
-    Inventory { links: [(link.index, link)].into(), routing_changes: 0 }
+    Inventory { links: [(link.index, link)].into(), ..Inventory::default() }
 }
 
 fn addr(text: &str) -> SocketAddr {

@@ -103,7 +103,7 @@ pub enum ValueError {
     #[error("`{0}` cannot be the name of an interface")]
     #[diagnostic(
         code("interface-name"),
-        help("write the kernel's name as `ip link` shows it: 1 to 15 bytes without blanks and none of `/ : \" * \\`")
+        help("write the kernel's name as `ip link` shows it: 1 to 15 bytes without blanks and none of `/ : @ \" * \\`")
     )]
     InterfaceName(String),
 }

@@ -92,3 +92,31 @@ fn sets_in_sets() {
     assert_findings(&chain(16), &[]);
     assert_findings(&format!("{}«s16» = [\"@s15\"]\n", chain(16)), &["set-depth"]);
 }
+
+#[test]
+fn nftables_mode_takes_more() {
+    let rules = |n: usize| {
+        (0..n).fold("[firewall]\n".to_owned(), |mut all, i| {
+            let _ = write!(all, "[[firewall.rules]]\nname = \"r{i}\"\naction = \"drop\"\nsource = [\"10.{}.{}.0/24\"]\n", i / 250, i % 250);
+            all
+        })
+    };
+    let nftables = |text: &str| format!("[datapath]\nmode = \"nftables\"\n{text}");
+    assert_findings(&rules(1025).replace("[firewall]", "««[firewall]»»"), &["too-many-rules", "too-many-sets"]);
+    assert_findings(&nftables(&rules(1025)), &[]);
+    let pool = |addresses: &str| nftables(&format!("[[nat.source]]\nname = \"r\"\ntranslate = {{ addresses = [{addresses}] }}\n"));
+    assert_findings(&pool("\"10.0.0.1-10.255.255.254\""), &[]);
+    let apart = pool("\"10.0.0.0-10.0.255.255\", \"10.2.0.1\"");
+    assert_findings(&apart.replace("[[nat.source]]", "«[[nat.source]]»"), &["pool-too-large"]);
+}
+
+#[test]
+fn rules_of_all_lists_count_in_nftables_mode() {
+    let sixty_thousand = (0..60_000).fold("[firewall]\n".to_owned(), |mut all, i| {
+        let _ = write!(all, "[[firewall.rules]]\nname = \"r{i}\"\naction = \"drop\"\nprotocol = \"tcp\"\nports = [{}]\n", i + 1);
+        all
+    });
+    let one_more = "[[nat.source]]\nname = \"one more\"\ntranslate = \"none\"\n";
+    let text = format!("datapath.mode = \"nftables\"\n{one_more}{sixty_thousand}").replace("[firewall]", "«[firewall]»");
+    assert_findings(&text, &["too-many-rules"]);
+}

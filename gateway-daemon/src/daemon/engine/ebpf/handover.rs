@@ -6,8 +6,8 @@ use gateway_ebpf::abi::{FlowState, RuleId};
 
 use super::super::{Carry, Scene};
 use super::Ebpf;
+use super::clock::now;
 use super::views::TICK_MS;
-use crate::daemon::gateway::now;
 use crate::datapath::inspect::{self, FlowRecord};
 use crate::datapath::{Adopted, DatapathError, MappingKind, allowance};
 use crate::model::{Filtering, Mapping};

@@ -1,5 +1,6 @@
 //! The eBPF datapath, and the guard table beside it.
 
+mod clock;
 mod handover;
 mod refusals;
 mod views;
@@ -8,11 +9,11 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use clock::now;
 use gateway_ebpf::abi::Event;
 use refusals::Refusals;
 
 use super::{Scene, Told};
-use crate::daemon::gateway::now;
 use crate::daemon::{DaemonError, error};
 use crate::datapath::{Capacity, Datapath, Ring, Swept, TcHook, inspect};
 use crate::instance::InstanceName;

@@ -102,7 +102,7 @@ mod tests {
             let name = InterfaceName(format!("eth{}", index.0));
             (index, Link { index, name, up: true, carrier: true, mac: None, mtu: 1500, kind: None, xdp: None, addresses })
         };
-        Inventory { links: links.iter().map(link).collect(), routing_changes: 0 }
+        Inventory { links: links.iter().map(link).collect(), ..Inventory::default() }
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use gateway_ebpf::abi::Reason;
 
-use super::super::{Handling, Scene, drops};
+use super::super::drops::drops;
+use super::super::{Handling, Scene};
 use super::Ebpf;
+use super::clock::now;
 use crate::control::view::{Datapath, DropsView, FlowState, FlowView, IpFamily, MappingView, Protocol, TableView, TrafficView};
-use crate::daemon::gateway::now;
 use crate::datapath::inspect::{self, FlowRecord};
 use crate::datapath::{Attachment, DatapathError, allowance};
 use crate::inventory::IfIndex;

@@ -115,6 +115,7 @@ impl Nftables {
         let instance = scene.instance.as_str();
         let ruleset = nftables::render(instance, scene.model, scene.inventory, scene.numbers, self.features);
         let mut shape = None;
+        let is_first = before.is_none();
         match before {
             Some(applied) if applied.ruleset == ruleset => shape = applied.shape,
             // The new ruleset goes on counting where the old one is now. What passes between this reading and the exchange is not counted.
@@ -127,6 +128,9 @@ impl Nftables {
             self.watch.forget();
         }
         self.applied = Some(Applied { model: scene.model.clone(), ground, ruleset, shape });
+        if is_first {
+            self.end_foreign(scene);
+        }
         if another_policy {
             self.end_refused(scene);
         }

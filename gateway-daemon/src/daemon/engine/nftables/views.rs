@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use gateway_ebpf::abi::{self, DropReason, Reason};
 
-use super::super::{DEFAULT_RULE, Handling, Scene, drops};
+use super::super::drops::drops;
+use super::super::scene::DEFAULT_RULE;
+use super::super::{Handling, Scene};
 use super::{Nftables, Why};
 use crate::control::view::{Datapath, DropsView, FlowState, FlowView, IpFamily, MappingView, Protocol, TableView, TrafficView};
 use crate::daemon::DaemonError;

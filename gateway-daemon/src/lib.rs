@@ -16,4 +16,5 @@ pub mod netlink;
 pub mod nftables;
 pub mod plan;
 pub mod policy;
+pub mod provision;
 pub mod sysctl;

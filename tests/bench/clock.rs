@@ -39,18 +39,37 @@ impl CpuClock {
     /// # Errors
     /// When the thread cannot be pinned, or `action` fails.
     pub fn spent<T, E: std::error::Error + Send + Sync + 'static>(&self, action: impl FnOnce() -> Result<T, E>) -> Result<u64> {
-        let mut set = CpuSet::new();
-        set.set(self.cpu);
-        sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {}", self.cpu))?;
+        self.pin()?;
         let before = self.now();
         action()?;
         Ok(self.now() - before)
     }
 
-    fn now(&self) -> u64 {
-        let own = clock_gettime(ClockId::ThreadCPUTime);
-        let softirqs = self.softirq_thread.as_ref().and_then(|path| fs::read_to_string(path).ok());
-        let softirqs: u64 = softirqs.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-        own.tv_sec.unsigned_abs() * 1_000_000_000 + own.tv_nsec.unsigned_abs() + softirqs
+    /// Pins the calling thread to the CPU.
+    ///
+    /// # Errors
+    /// When it cannot be pinned.
+    pub fn pin(&self) -> Result<()> {
+        let mut set = CpuSet::new();
+        set.set(self.cpu);
+        sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {}", self.cpu))
     }
+
+    fn now(&self) -> u64 {
+        thread_time() + self.softirqs()
+    }
+
+    /// The CPU time so far, in nanoseconds, of the kernel thread that takes over this CPU's softirqs.
+    #[must_use]
+    pub fn softirqs(&self) -> u64 {
+        let softirqs = self.softirq_thread.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        softirqs.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// The calling thread's CPU time so far, in nanoseconds.
+#[must_use]
+pub fn thread_time() -> u64 {
+    let own = clock_gettime(ClockId::ThreadCPUTime);
+    own.tv_sec.unsigned_abs() * 1_000_000_000 + own.tv_nsec.unsigned_abs()
 }

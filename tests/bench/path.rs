@@ -1,76 +1,81 @@
-//! One way for packets, in namespaces of its own: generator, gateway, sink.
-//!
-//! ```text
-//!  hosts                    gateway                        remote
-//!  gen0 ══════════ in0 (10.77.0.1)  out0 (10.88.0.1) ══════ snk0 10.88.0.2
-//!  10.77.0.10-29
-//! ```
-//!
-//! Neighbours are permanent, so nothing but the bench's own packets is on the way. A frame that XDP redirects into a veth is taken only
-//! while the peer polls (NAPI): GRO on the gateway's side, the bench's own programs on the others.
+//! The bench's own traffic: generator and sink on a network's ends, and what they counted.
 
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, MapData, PerCpuArray};
+use anyhow::{Context, Result, ensure};
+use aya::maps::{Array, DevMap, MapData};
+use aya::programs::tc::TcAttachType;
 use aya::programs::xdp::XdpMode;
-use aya::programs::{TestRun, Xdp};
+use aya::programs::{SchedClassifier, TestRun, Xdp};
 use aya::{Ebpf, TestRunAttrs, TestRunOptions};
 use gateway_daemon::datapath::Raw;
-use gateway_ebpf::bench::{Config, Counter, FRAME, HOSTS, STRIDE, TTL, template};
-use gateway_tests::Namespace;
-use gateway_tests::namespace::unique_prefix;
+use gateway_ebpf::bench::{Config, FIRST_SERVICE, FrameV4, FrameV6, Layout, SERVICES, STRIDE, TTL, tail};
+use gateway_ebpf::bench::{template_v4, template_v6};
 use gateway_tests::wait::wait_until;
 
 use crate::clock::CpuClock;
-
-/// The gateway's address on the remote's side, which source NAT translates to.
-pub const EXTERNAL: [u8; 4] = [10, 88, 0, 1];
-const REMOTE: [u8; 4] = [10, 88, 0, 2];
-const NETWORK: [u8; 4] = [10, 77, 0, 0];
-
-const GENERATOR_MAC: [u8; 6] = [2, 0, 0, 0, 1, 1];
-const IN_MAC: [u8; 6] = [2, 0, 0, 0, 1, 2];
-const OUT_MAC: [u8; 6] = [2, 0, 0, 0, 2, 1];
-const SINK_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
+use crate::counts::Counts;
+use crate::network::{EXTERNAL, GENERATOR_MAC, IN_MAC, INTERNAL, NETWORK, NETWORK_V6, Network, REMOTE, REMOTE_V6};
+use crate::workload::{Family, Nat, Setting, Size};
 
 /// Frames that the kernel injects at a time: the ring of a veth holds 256.
 const BATCH: u32 = 64;
-
 /// How long stragglers have to arrive after the generator has ended.
 const STRAGGLERS: Duration = Duration::from_millis(500);
+
+/// The pool of external addresses, and its mask.
+pub const POOL: ([u8; 4], [u8; 4]) = ([10, 88, 1, 0], [255, 255, 255, 240]);
+/// By how much a port forward raises the destination port.
+pub const SHIFT: u16 = 1000;
+/// The ports that are forwarded.
+pub const SERVICE_PORTS: std::ops::Range<u16> = FIRST_SERVICE..FIRST_SERVICE + SERVICES as u16;
 
 /// What the sink has to find.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// The source address is the gateway's.
+    /// The setting's translation takes place.
     pub translated: bool,
     /// The hop limit was lowered by one.
     pub routed: bool,
 }
 
-/// What was counted in one run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    sent: u64,
-    received: u64,
-    bad_checksum: u64,
-    bad_header: u64,
-    replies: u64,
-    bad_replies: u64,
+/// Which flows a run sends packets of.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// The first one.
+    pub first: u32,
+    /// How many.
+    pub flows: u32,
 }
 
-/// One way. Dropped, its namespaces go, with the programs in them.
+impl Range {
+    /// The first so many.
+    #[must_use]
+    pub fn of(flows: u32) -> Self {
+        Self { first: 0, flows }
+    }
+}
+
+/// One way, with generator and sink.
 pub struct Path {
-    hosts: Namespace,
-    /// Where the gateway under test runs. In the generator's own way there is the sink.
-    pub gateway: Namespace,
-    remote: Option<Namespace>,
+    /// The rooms and wires.
+    pub network: Network,
     ebpf: Ebpf,
+    setting: Setting,
+    expected: Expected,
     config: Config,
-    /// The sink's interface index, for returning packets.
-    sink: u32,
+    /// What the generator's frames are made of.
+    frame: Vec<u8>,
+}
+
+/// Where a program is attached.
+#[derive(Clone, Copy)]
+enum Place {
+    Generator,
+    Inside,
+    Outside,
+    Sink,
 }
 
 impl Path {
@@ -78,9 +83,9 @@ impl Path {
     ///
     /// # Errors
     /// When the kernel refuses something.
-    pub fn door(object: &FilePath) -> Result<Self> {
-        let mut path = Self::wire("door", object, false, Expected { translated: false, routed: false })?;
-        path.attach("bench_sink", Place::Door)?;
+    pub fn door(object: &FilePath, setting: Setting) -> Result<Self> {
+        let mut path = Self::new("door", object, setting, Expected { translated: false, routed: false })?;
+        path.attach(path.of_family("bench_sink", "bench_sink_v6"), Place::Inside)?;
         Ok(path)
     }
 
@@ -88,136 +93,242 @@ impl Path {
     ///
     /// # Errors
     /// When the kernel refuses something.
-    pub fn through(purpose: &str, object: &FilePath, expected: Expected) -> Result<Self> {
-        let mut path = Self::wire(purpose, object, true, expected)?;
-        path.attach("bench_sink", Place::Sink)?;
-        path.attach("bench_reply", Place::Generator)?;
+    pub fn through(purpose: &str, object: &FilePath, setting: Setting, expected: Expected) -> Result<Self> {
+        let mut path = Self::new(purpose, object, setting, expected)?;
+        path.attach(path.of_family("bench_sink", "bench_sink_v6"), Place::Sink)?;
+        path.attach(path.of_family("bench_reply", "bench_reply_v6"), Place::Generator)?;
         Ok(path)
     }
 
-    fn wire(purpose: &str, object: &FilePath, remote: bool, expected: Expected) -> Result<Self> {
-        let prefix = unique_prefix(purpose);
-        let hosts = Namespace::create(&format!("{prefix}-h"))?;
-        let gateway = Namespace::create(&format!("{prefix}-g"))?;
-        let remote = if remote { Some(Namespace::create(&format!("{prefix}-r"))?) } else { None };
-        let inner = link(&hosts, ("gen0", GENERATOR_MAC), &gateway, ("in0", IN_MAC))?;
-        let mut lines = String::from("address add 10.77.0.1/24 dev in0\n");
-        for host in 0..HOSTS {
-            let last = u32::from(gateway_ebpf::bench::FIRST_HOST) + host;
-            lines += &format!("neighbour add 10.77.0.{last} lladdr {} dev in0 nud permanent\n", text(GENERATOR_MAC));
-        }
-        let mut config = Config {
-            template: template(GENERATOR_MAC, IN_MAC, NETWORK, REMOTE),
-            generate_to: inner,
-            external: if expected.translated { u32::from_ne_bytes(EXTERNAL) } else { 0 },
-            remote: u32::from_ne_bytes(REMOTE),
-            ttl: u32::from(TTL) - u32::from(expected.routed),
-            ..Config::default()
-        };
-        let mut sink = 0;
-        if let Some(remote) = &remote {
-            config.forward_to = link(&gateway, ("out0", OUT_MAC), remote, ("snk0", SINK_MAC))?;
-            sink = index(remote, "snk0")?;
-            lines +=
-                &format!("address add 10.88.0.1/24 dev out0\nneighbour add 10.88.0.2 lladdr {} dev out0 nud permanent", text(SINK_MAC));
-            gateway.run("ethtool", &["-K", "out0", "gro", "on"])?;
-        }
-        gateway.ip(&lines)?;
-        gateway.run("ethtool", &["-K", "in0", "gro", "on"])?;
+    /// A way without generator and sink, for real programs at its ends.
+    ///
+    /// # Errors
+    /// When the kernel refuses something.
+    pub fn bare(purpose: &str, object: &FilePath, setting: Setting) -> Result<Self> {
+        Self::new(purpose, object, setting, Expected { translated: false, routed: false })
+    }
+
+    fn new(purpose: &str, object: &FilePath, setting: Setting, expected: Expected) -> Result<Self> {
+        let network = Network::new(purpose)?;
         let ebpf = Ebpf::load_file(object).with_context(|| format!("cannot load {}", object.display()))?;
-        let mut path = Self { hosts, gateway, remote, ebpf, config, sink };
-        path.program("bench_generate")?.load().context("the kernel refuses bench_generate")?;
+        let mut path = Self { network, ebpf, setting, expected, config: Config::default(), frame: Vec::new() };
+        let generator = path.generator();
+        path.xdp(generator)?.load().with_context(|| format!("the kernel refuses {generator}"))?;
+        path.prepare(Size::Small);
         Ok(path)
     }
 
-    /// Sends every frame on by a plain XDP redirect.
+    fn of_family(&self, v4: &'static str, v6: &'static str) -> &'static str {
+        if self.setting.family == Family::V4 { v4 } else { v6 }
+    }
+
+    /// The generator's name.
+    fn generator(&self) -> &'static str {
+        self.of_family("bench_generate", "bench_generate_v6")
+    }
+
+    /// Makes the frames from now on so large.
+    pub fn prepare(&mut self, size: Size) {
+        let large = size == Size::Large;
+        let Expected { translated, routed } = self.expected;
+        let forwarded = translated && self.setting.nat == Nat::Forward;
+        let (external, mask) = match self.setting.nat {
+            Nat::Source if translated => (EXTERNAL, [255; 4]),
+            Nat::Pool if translated => POOL,
+            _ => ([0; 4], [0; 4]),
+        };
+        let target = if forwarded { INTERNAL } else { REMOTE };
+        let (template, words, tail): (_, usize, Vec<u8>) = match self.setting.family {
+            Family::V4 => (template_v4(GENERATOR_MAC, IN_MAC, NETWORK, target, large), FrameV4::WORDS, tail::<FrameV4>().collect()),
+            Family::V6 => (template_v6(GENERATOR_MAC, IN_MAC, NETWORK_V6, REMOTE_V6, large), FrameV6::WORDS, tail::<FrameV6>().collect()),
+        };
+        self.frame = vec![0; words * 4];
+        let mut tail_sum = 0;
+        if large {
+            tail_sum = tail.chunks(2).map(|pair| u32::from(u16::from_ne_bytes([pair[0], pair[1]]))).sum();
+            self.frame.extend(tail);
+        }
+        self.config = Config {
+            template,
+            generate_to: self.network.generator,
+            inside: self.network.inside,
+            outside: self.network.outside,
+            external: u32::from_ne_bytes(external),
+            external_mask: u32::from_ne_bytes(mask),
+            remote: u32::from_ne_bytes(REMOTE),
+            shift: if forwarded { u32::from(SHIFT) } else { 0 },
+            ttl: u32::from(TTL) - u32::from(routed),
+            large: u32::from(large),
+            tail_sum,
+            ..self.config
+        };
+    }
+
+    /// Sends every frame on by an XDP program of the bench, in both directions: `bench_forward`, `bench_devmap`, `bench_fib`.
     ///
     /// # Errors
     /// When the kernel refuses the program.
-    pub fn forward_plainly(&mut self) -> Result<()> {
-        self.attach("bench_forward", Place::Door)
+    pub fn forward_by_xdp(&mut self, name: &'static str) -> Result<()> {
+        let Self { network, ebpf, .. } = self;
+        let mut devices: DevMap<&mut MapData> = ebpf.map_mut("DEVICES").context("the bench's object lacks a map")?.try_into()?;
+        network.gateway.within(|| devices.set(0, network.inside, None, 0).and_then(|()| devices.set(1, network.outside, None, 0)))??;
+        self.attach(name, Place::Inside)?;
+        self.attach(name, Place::Outside)?;
+        self.write()
+    }
+
+    /// The same by a tc program.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program.
+    pub fn forward_by_tc(&mut self) -> Result<()> {
+        let Self { network, ebpf, .. } = self;
+        let program: &mut SchedClassifier = ebpf.program_mut("bench_tc").context("the bench's object lacks a program")?.try_into()?;
+        program.load().context("the kernel refuses bench_tc")?;
+        for interface in ["in0", "out0"] {
+            network.gateway.within(|| {
+                // Where the kernel has no tcx, the program needs a qdisc to hang on.
+                let _ = aya::programs::tc::qdisc_add_clsact(interface);
+                program.attach(interface, TcAttachType::Ingress)
+            })??;
+        }
+        self.write()
     }
 
     fn attach(&mut self, name: &str, place: Place) -> Result<()> {
-        let Self { hosts, gateway, remote, ebpf, .. } = self;
+        let Self { network, ebpf, .. } = self;
         let (room, interface) = match place {
-            Place::Generator => (&*hosts, "gen0"),
-            Place::Door => (&*gateway, "in0"),
-            Place::Sink => (remote.as_ref().context("this way has no remote")?, "snk0"),
+            Place::Generator => (&network.hosts, "gen0"),
+            Place::Inside => (&network.gateway, "in0"),
+            Place::Outside => (&network.gateway, "out0"),
+            Place::Sink => (&network.remote, "snk0"),
         };
         let program: &mut Xdp = ebpf.program_mut(name).context("the bench's object lacks a program")?.try_into()?;
-        program.load().with_context(|| format!("the kernel refuses {name}"))?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("the kernel refuses {name}"))?;
+        }
         room.within(|| program.attach(interface, XdpMode::Driver))?.with_context(|| format!("cannot attach {name} to {interface}"))?;
         Ok(())
     }
 
-    fn program(&mut self, name: &str) -> Result<&mut Xdp> {
+    fn xdp(&mut self, name: &str) -> Result<&mut Xdp> {
         Ok(self.ebpf.program_mut(name).context("the bench's object lacks a program")?.try_into()?)
     }
 
-    /// Opens the first `flows` flows, or keeps them alive: one packet of each, and its reply back through the gateway.
+    /// The bench's own programs and maps, to run one alone.
+    pub fn object(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Opens flows, or keeps them alive: one packet of each, and its reply back through the gateway. CPU nanoseconds per flow.
     ///
     /// # Errors
     /// When a packet or a reply is wrong or missing.
-    pub fn converse(&mut self, cpu: &CpuClock, flows: u32) -> Result<()> {
-        self.config.return_to = self.sink;
-        let outcome = self.send(cpu, flows, flows);
-        self.config.return_to = 0;
-        let (_, counts) = outcome?;
+    pub fn converse(&mut self, cpu: &CpuClock, range: Range) -> Result<f64> {
+        let (nanoseconds, counts) = self.send(cpu, range, range.flows, true)?;
+        counts.judge(range.flows)?;
         ensure!(counts.replies == counts.sent, "{} of {} replies came back", counts.replies, counts.sent);
-        Ok(())
+        Ok(nanoseconds as f64 / f64::from(range.flows))
     }
 
-    /// Sends `packets` packets of `flows` flows in turn, and gives the CPU nanoseconds per packet.
+    /// Sends one packet of each flow, answered, and counts: refused flows are no failure here, wrong packets are.
+    ///
+    /// # Errors
+    /// When a packet is wrong.
+    pub fn offer(&mut self, cpu: &CpuClock, range: Range) -> Result<Counts> {
+        let (_, counts) = self.send(cpu, range, range.flows, true)?;
+        counts.judge_right()?;
+        Ok(counts)
+    }
+
+    /// Sends `packets` packets of the flows in turn, and gives the CPU nanoseconds per packet.
     ///
     /// # Errors
     /// When a packet is wrong or missing: the run is void.
-    pub fn measure(&mut self, cpu: &CpuClock, flows: u32, packets: u32) -> Result<f64> {
-        let (nanoseconds, _) = self.send(cpu, flows, packets)?;
+    pub fn measure(&mut self, cpu: &CpuClock, range: Range, packets: u32) -> Result<f64> {
+        let (nanoseconds, counts) = self.send(cpu, range, packets, false)?;
+        counts.judge(packets)?;
         Ok(nanoseconds as f64 / f64::from(packets))
     }
 
-    fn send(&mut self, cpu: &CpuClock, flows: u32, packets: u32) -> Result<(u64, Counts)> {
-        self.config.flows = flows;
-        self.config.stride = STRIDE % flows;
-        let mut map: Array<&mut MapData, Raw<Config>> = self.ebpf.map_mut("BENCH").context("the bench's object lacks a map")?.try_into()?;
-        map.set(0, Raw(self.config), 0)?;
-        let before = self.counts()?;
-        let generator: &Xdp = self.ebpf.program("bench_generate").context("the bench's object lacks a program")?.try_into()?;
-        let frame = [0u8; FRAME];
-        let nanoseconds = self.hosts.within(|| {
+    /// Sends packets as [`Path::measure`] does, and gives how many of them were lost.
+    ///
+    /// # Errors
+    /// When a packet is wrong.
+    pub fn lose(&mut self, cpu: &CpuClock, range: Range, packets: u32) -> Result<u64> {
+        let (_, counts) = self.send(cpu, range, packets, false)?;
+        counts.judge_right()?;
+        Ok(counts.sent - counts.received)
+    }
+
+    /// Sends one packet and says at once whether it has arrived, and right.
+    ///
+    /// # Errors
+    /// When it is wrong.
+    pub fn probe(&mut self, cpu: &CpuClock) -> Result<bool> {
+        let before = Counts::read(&self.ebpf)?;
+        self.inject(cpu, Range::of(1), 1, false)?;
+        let counts = Counts::read(&self.ebpf)?.since(&before);
+        counts.judge_right()?;
+        Ok(counts.received == 1)
+    }
+
+    fn send(&mut self, cpu: &CpuClock, range: Range, packets: u32, answered: bool) -> Result<(u64, Counts)> {
+        let before = Counts::read(&self.ebpf)?;
+        let nanoseconds = self.inject(cpu, range, packets, answered)?;
+        let mut counts = Counts::default();
+        // Whether all came is the caller's to judge.
+        let _ = wait_until(STRAGGLERS, "the last packets", || {
+            counts = Counts::read(&self.ebpf)?.since(&before);
+            Ok(counts.received >= counts.sent && (!answered || counts.replies >= counts.sent))
+        });
+        Ok((nanoseconds, counts))
+    }
+
+    fn inject(&mut self, cpu: &CpuClock, range: Range, packets: u32, answered: bool) -> Result<u64> {
+        self.choose(range);
+        self.config.return_to = if answered { self.network.sink } else { 0 };
+        self.write()?;
+        let generator: &Xdp = self.ebpf.program(self.generator()).context("the bench's object lacks a program")?.try_into()?;
+        let frame = &self.frame;
+        self.network.hosts.within(|| {
             cpu.spent(|| {
                 let options = TestRunOptions {
-                    data_in: Some(&frame),
+                    data_in: Some(frame),
                     repeat: packets,
                     attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
                     ..TestRunOptions::default()
                 };
                 generator.test_run(options)
             })
-        })??;
-        let mut counts = Counts::default();
-        let wants_replies = self.config.return_to != 0;
-        // Whether all came is judged below.
-        let _ = wait_until(STRAGGLERS, "the last packets", || {
-            counts = self.counts()?.since(&before);
-            Ok(counts.received >= counts.sent && (!wants_replies || counts.replies >= counts.sent))
-        });
-        counts.judge(packets)?;
-        Ok((nanoseconds, counts))
+        })?
     }
 
-    fn counts(&self) -> Result<Counts> {
-        let map: PerCpuArray<&MapData, u64> = self.ebpf.map("COUNTERS").context("the bench's object lacks a map")?.try_into()?;
-        let read = |counter: Counter| -> Result<u64> { Ok(map.get(&(counter as u32), 0)?.iter().sum()) };
-        Ok(Counts {
-            sent: read(Counter::Sent)?,
-            received: read(Counter::Received)?,
-            bad_checksum: read(Counter::BadChecksum)?,
-            bad_header: read(Counter::BadHeader)?,
-            replies: read(Counter::Replies)?,
-            bad_replies: read(Counter::BadReplies)?,
-        })
+    /// Lets the frames from now on be of these flows.
+    pub fn choose(&mut self, range: Range) {
+        self.config.first = range.first;
+        self.config.flows = range.flows;
+        self.config.stride = STRIDE % range.flows;
+    }
+
+    /// What the generator's frames are made of, to look at and to spoil.
+    pub fn frame(&mut self) -> &mut Vec<u8> {
+        &mut self.frame
+    }
+
+    /// Tells the programs what holds from now on.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn write(&mut self) -> Result<()> {
+        let config = self.config;
+        let mut map: Array<&mut MapData, Raw<Config>> = self.ebpf.map_mut("BENCH").context("the bench's object lacks a map")?.try_into()?;
+        Ok(map.set(0, Raw(config), 0)?)
+    }
+
+    /// What the programs are told, to change.
+    pub fn config(&mut self) -> &mut Config {
+        &mut self.config
     }
 
     /// How many frames XDP has redirected at the gateway's door so far, by the driver's own count.
@@ -225,62 +336,8 @@ impl Path {
     /// # Errors
     /// When ethtool does not tell.
     pub fn redirected_by_xdp(&self) -> Result<u64> {
-        let text = self.gateway.run("ethtool", &["-S", "in0"])?;
+        let text = self.network.gateway.run("ethtool", &["-S", "in0"])?;
         let values = text.lines().filter_map(|line| line.trim().split_once(": "));
         Ok(values.filter(|(name, _)| name.ends_with("_xdp_redirect")).filter_map(|(_, value)| value.parse::<u64>().ok()).sum())
     }
-}
-
-/// Where a program is attached.
-#[derive(Clone, Copy)]
-enum Place {
-    Generator,
-    Door,
-    Sink,
-}
-
-impl Counts {
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            sent: self.sent - before.sent,
-            received: self.received - before.received,
-            bad_checksum: self.bad_checksum - before.bad_checksum,
-            bad_header: self.bad_header - before.bad_header,
-            replies: self.replies - before.replies,
-            bad_replies: self.bad_replies - before.bad_replies,
-        }
-    }
-
-    fn judge(&self, packets: u32) -> Result<()> {
-        let Self { sent, received, bad_checksum, bad_header, bad_replies, .. } = *self;
-        if sent != u64::from(packets) {
-            bail!("the generator made {sent} frames in place of {packets}");
-        }
-        if bad_checksum + bad_header + bad_replies > 0 {
-            bail!("wrong packets: {bad_checksum} by checksum, {bad_header} by header, {bad_replies} replies");
-        }
-        ensure!(received == sent, "{received} of {sent} packets arrived");
-        Ok(())
-    }
-}
-
-/// Joins two rooms by a veth, and gives the index of the first end.
-fn link(first: &Namespace, (near, near_mac): (&str, [u8; 6]), second: &Namespace, (far, far_mac): (&str, [u8; 6])) -> Result<u32> {
-    first.ip(&format!(
-        "link add {near} address {} type veth peer name {far} address {} netns {}\nlink set {near} up",
-        text(near_mac),
-        text(far_mac),
-        second.name()
-    ))?;
-    second.ip(&format!("link set {far} up"))?;
-    index(first, near)
-}
-
-fn index(room: &Namespace, interface: &str) -> Result<u32> {
-    let line = room.run("ip", &["-o", "link", "show", interface])?;
-    line.split(':').next().and_then(|number| number.trim().parse().ok()).with_context(|| format!("ip gave no index of {interface}: {line}"))
-}
-
-fn text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

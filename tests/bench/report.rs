@@ -1,113 +1,154 @@
-//! What came out: a table for people, JSON for programs.
+//! The table in the terminal.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use gateway_tests::figures::{Summary, paired_ratio};
-use serde_json::{Value, json};
+use gateway_tests::figures::Summary;
 
-use crate::rounds::Cell;
+use crate::figure::{Figure, Metric, Results};
+use crate::statistics::{Interval, paired};
 use crate::subject::Subject;
+use crate::targets::{self, Outcome};
 
-/// What users have today, and what no datapath can be better than: the yardsticks of the ratios.
+/// What users have today.
 const TODAY: Subject = Subject::Nftables;
-const LIMIT: Subject = Subject::Redirect;
-
-/// What the table's figures mean.
-const NOTES: &str = "
-
-Added ns: CPU time per 60-byte UDP packet over the generator's own, at the machine's fastest speed. Spread: distance of the quartiles.
-Ratios are medians of the rounds' own. In each try that counts, every packet was received, with right checksums and headers;
-void tries, where one was not, are left out.
+/// What the figures mean.
+const NOTES: &str = "\
+Median over the rounds; spread: the distance of the quartiles. Times better or worse: the median of the rounds' own ratios, with the
+interval that holds it at 95 %. Packets: CPU time over the generator's own, at the machine's fastest speed. In each run that counts every
+packet was received, with right checksums and headers; void runs, where one was not, are left out.
 ";
 
-/// A subject that was not measured, and why.
-pub type Missing = (Subject, String);
-
-/// The generator's fastest run with this many flows, in CPU ns per packet.
-fn fastest(cells: &[Cell], flows: u32) -> f64 {
-    let samples = cells.iter().filter(|cell| cell.flows == flows).flat_map(|cell| cell.samples.iter().flatten());
-    samples.map(|sample| (sample.before + sample.after) / 2.0).fold(f64::INFINITY, f64::min)
+/// The yardstick's figure beside this one.
+fn beside<'a>(results: &'a Results, figure: &Figure, yardstick: Subject) -> Option<&'a Figure> {
+    results.figure(figure.metric, figure.case.name(), yardstick).filter(|other| other.subject != figure.subject)
 }
 
-/// What the cell's subject added in each round.
-fn added(cell: &Cell, fastest: f64) -> Vec<Option<f64>> {
-    cell.samples.iter().map(|sample| sample.map(|sample| sample.added(fastest))).collect()
-}
-
-/// How many times as much the subject `of` added as the cell's, by the median of the rounds' ratios.
-fn ratio(cells: &[Cell], of: Subject, cell: &Cell, fastest: f64) -> Option<f64> {
-    let base = cells.iter().find(|other| other.subject == of && other.flows == cell.flows)?;
-    paired_ratio(&added(base, fastest), &added(cell, fastest))
-}
-
-fn summary(cell: &Cell, fastest: f64) -> Option<Summary> {
-    Summary::of(&added(cell, fastest).into_iter().flatten().collect::<Vec<_>>())
-}
-
-/// The table for the terminal.
-pub fn table(cells: &[Cell], missing: &[Missing]) -> String {
-    let mut table = Table::new();
-    table.load_preset(NOTHING);
-    table.set_header(["flows", "", "added ns: median", "min", "spread", "nftables ÷ it", "it ÷ limit", "rounds", "void", "unsteady"]);
-    for cell in cells {
-        let fastest = fastest(cells, cell.flows);
-        let figure = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
-        let times = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
-        let summary = summary(cell, fastest);
-        table.add_row([
-            cell.flows.to_string(),
-            cell.subject.title().to_owned(),
-            figure(summary.map(|s| s.median)),
-            figure(summary.map(|s| s.min)),
-            figure(summary.map(|s| s.spread)),
-            times(ratio(cells, TODAY, cell, fastest)),
-            times(ratio(cells, LIMIT, cell, fastest).map(f64::recip)),
-            summary.map_or(0, |s| s.rounds).to_string(),
-            cell.voids.len().to_string(),
-            cell.unsteady.to_string(),
-        ]);
+/// How many times better than what users have today the subject is, and how many times worse than the limit, where the run has those.
+#[must_use]
+pub fn standing(results: &Results, figure: &Figure) -> (Option<Interval>, Option<Interval>) {
+    let ratio = |over: &Figure, under: &Figure| paired(&over.samples, &under.samples);
+    let (today, limit) = (beside(results, figure, TODAY), beside(results, figure, figure.metric.limit()));
+    if !figure.metric.is_timed() {
+        return (None, None);
     }
-    for column in table.column_iter_mut().enumerate().filter(|(number, _)| *number != 1) {
-        column.1.set_cell_alignment(CellAlignment::Right);
+    if figure.metric.more_is_better() {
+        (today.and_then(|today| ratio(figure, today)), limit.and_then(|limit| ratio(limit, figure)))
+    } else {
+        (today.and_then(|today| ratio(today, figure)), limit.and_then(|limit| ratio(figure, limit)))
     }
-    let mut text = table.to_string();
-    text += NOTES;
-    for (subject, why) in missing {
-        text += &format!("Not measured: {} ({}): {why}\n", subject.name(), subject.title());
+}
+
+/// The figures of one metric; those of one case together, in the order in which cases were measured.
+pub fn of_metric(results: &Results, metric: Metric) -> Vec<&Figure> {
+    let mut figures: Vec<&Figure> = results.figures.iter().filter(|figure| figure.metric == metric).collect();
+    let cases: Vec<_> = figures.iter().map(|figure| &figure.case).collect();
+    let place = |figure: &&Figure| cases.iter().position(|case| **case == figure.case);
+    figures.sort_by_key(place);
+    figures
+}
+
+/// A number with as many digits as say something.
+#[must_use]
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 10_000.0 => {
+            let digits = format!("{value:.0}");
+            let places = digits.len();
+            let grouped = digits.chars().enumerate().flat_map(|(at, digit)| {
+                let comma = at > 0 && (places - at).is_multiple_of(3) && digit.is_ascii_digit();
+                comma.then_some(',').into_iter().chain([digit])
+            });
+            grouped.collect()
+        }
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
     }
-    for cell in cells.iter().filter(|cell| !cell.voids.is_empty()) {
-        text += &format!("Void: {} with {} flows: {}\n", cell.subject, cell.flows, cell.voids[0]);
+}
+
+/// A subject's title, if it is one of today's.
+#[must_use]
+pub fn title(subject: &str) -> &str {
+    Subject::named(subject).map_or(subject, |subject| subject.title())
+}
+
+/// A ratio and its interval; nothing where there is none.
+#[must_use]
+pub fn times(interval: Option<Interval>) -> String {
+    interval.map_or(String::new(), |of| format!("{} ({}–{})", number(of.value), number(of.low), number(of.high)))
+}
+
+/// All of it.
+#[must_use]
+pub fn text(results: &Results) -> String {
+    let mut text = String::new();
+    for metric in Metric::ALL {
+        let figures = of_metric(results, metric);
+        if !figures.is_empty() {
+            text += &format!("\n{} [{}]\n{}\n", metric.title(), metric.unit(), table(results, &figures));
+        }
+    }
+    text += &format!("\n{NOTES}\n");
+    text += &target_table(results);
+    for missing in &results.missing {
+        text += &format!("Not measured: {}: {}\n", missing.what, missing.why);
+    }
+    for figure in results.figures.iter().filter(|figure| !figure.void.is_empty()) {
+        let first = figure.void.first().map_or("", String::as_str);
+        text += &format!("Void tries: {} of {} in {}: {first}\n", figure.void.len(), figure.subject, figure.case);
     }
     text
 }
 
-/// The same and every sample, for programs.
-pub fn json(cells: &[Cell], missing: &[Missing], machine: &Value) -> Value {
-    let cells: Vec<Value> = cells
-        .iter()
-        .map(|cell| {
-            let fastest = fastest(cells, cell.flows);
-            let summary = summary(cell, fastest);
-            let samples: Vec<Value> = cell
-                .samples
-                .iter()
-                .map(|sample| sample.map_or(Value::Null, |s| json!({ "before": s.before, "during": s.during, "after": s.after })))
-                .collect();
-            json!({
-                "subject": cell.subject.name(),
-                "flows": cell.flows,
-                "added_ns_median": summary.map(|s| s.median),
-                "added_ns_min": summary.map(|s| s.min),
-                "added_ns_spread": summary.map(|s| s.spread),
-                "nftables_over_this": ratio(cells, TODAY, cell, fastest),
-                "this_over_limit": ratio(cells, LIMIT, cell, fastest).map(f64::recip),
-                "generator_ns_fastest": fastest,
-                "samples_ns": samples,
-                "void": cell.voids,
-                "unsteady": cell.unsteady,
-            })
-        })
-        .collect();
-    let missing: Vec<Value> = missing.iter().map(|(subject, why)| json!({ "subject": subject.name(), "why": why })).collect();
-    json!({ "format": 1, "machine": machine, "small_packets": cells, "not_measured": missing })
+fn table(results: &Results, figures: &[&Figure]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    let mut header = vec!["", "", "median", "min", "spread"];
+    let timed = figures[0].metric.is_timed();
+    if timed {
+        header.extend(["better than nftables", "worse than the limit", "rounds", "void", "unsteady"]);
+    }
+    table.set_header(&header);
+    let mut case = "";
+    for figure in figures {
+        let name = if figure.case.name() == case { "" } else { figure.case.name() };
+        case = figure.case.name();
+        let summary = Summary::of(&figure.valid());
+        let show = |value: Option<f64>| value.map_or("–".to_owned(), number);
+        let mut row = vec![
+            name.to_owned(),
+            title(&figure.subject).to_owned(),
+            show(summary.map(|s| s.median)),
+            show(summary.map(|s| s.min)),
+            show(summary.map(|s| s.spread)),
+        ];
+        if timed {
+            let (today, limit) = standing(results, figure);
+            row.extend([times(today), times(limit)]);
+            let rounds = [figure.valid().len(), figure.void.len(), figure.unsteady as usize];
+            row.extend(rounds.map(|count| count.to_string()));
+        }
+        table.add_row(row);
+    }
+    for (number, column) in table.column_iter_mut().enumerate() {
+        if number > 1 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn target_table(results: &Results) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(["target", "at least", "measured", ""]);
+    for target in targets::all(results) {
+        let (measured, verdict) = match target.outcome {
+            Outcome::Reached(value) => (number(value), "reached"),
+            Outcome::Missed(value) => (number(value), "MISSED"),
+            Outcome::Unknown => ("–".to_owned(), "not measured"),
+        };
+        table.add_row([target.what, &target.bound, &measured, verdict]);
+    }
+    format!("Targets\n{table}\n\n")
 }

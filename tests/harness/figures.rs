@@ -54,15 +54,6 @@ impl Summary {
     }
 }
 
-/// The median of `base / subject`, round by round; `None` where no round has both.
-///
-/// Within a round the machine's state is nearly the same for both, so its drift cancels.
-#[must_use]
-pub fn paired_ratio(base: &[Option<f64>], subject: &[Option<f64>]) -> Option<f64> {
-    let ratios: Vec<f64> = base.iter().zip(subject).filter_map(|pair| Some((*pair.0)? / (*pair.1)?)).collect();
-    Summary::of(&ratios).map(|summary| summary.median)
-}
-
 /// Interpolated between neighbours; `sorted` holds at least one.
 fn quantile(sorted: &[f64], part: f64) -> f64 {
     let place = part * (sorted.len() - 1) as f64;
@@ -95,13 +86,5 @@ mod tests {
         assert_eq!(summary, Summary { min: 1.0, median: 2.5, spread: 1.5, rounds: 4 });
         assert_eq!(Summary::of(&[7.0]).unwrap(), Summary { min: 7.0, median: 7.0, spread: 0.0, rounds: 1 });
         assert_eq!(Summary::of(&[]), None);
-    }
-
-    #[test]
-    fn ratios_pair_the_rounds_and_leave_void_ones_out() {
-        let base = [Some(800.0), Some(1600.0), None, Some(900.0)];
-        let subject = [Some(100.0), Some(200.0), Some(1.0), None];
-        assert_eq!(paired_ratio(&base, &subject), Some(8.0));
-        assert_eq!(paired_ratio(&base, &[None; 4]), None);
     }
 }

@@ -8,8 +8,8 @@ use crate::lane::Datapath;
 use crate::network::is_own;
 use crate::outcome::{Endpoint, Forwarded, Outcome};
 use crate::policy::{Forward, Named, Policy, Ports, SourceNat, Translate, Zone};
-use crate::talk::{Side, Talk, Word};
-use crate::traffic::Transport;
+use crate::talk::{Ends, Side, Talk, Word};
+use crate::traffic::{First, Transport};
 
 /// An outcome without what lanes may differ in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,13 @@ pub fn common(policy: &Policy, transport: Transport, internal: u16, outcome: &Ou
                 CommonSource::Pool(pools.into_iter().map(|(number, _)| number).collect())
             }
         }
+        // Who has the pool's address already may keep its port, too.
+        Endpoint::Kept => match forwarded.path.source {
+            IpAddr::V4(address) if !pools(policy, address).is_empty() => {
+                CommonSource::Pool(pools(policy, address).into_iter().map(|(number, _)| number).collect())
+            }
+            _ => CommonSource::Plain(Endpoint::Kept),
+        },
         other => CommonSource::Plain(other.clone()),
     };
     Ok(Common::Forwarded { to: (*leg, *station, destination.clone()), source })
@@ -132,14 +139,43 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
 
 /// Whether an answer is one that every lane gives. **"No route"** is the kernel's in all of them, and it tells a host so five times at once
 /// and once a second then (net/ipv4/route.c, `ip_error`), in which all namespaces share one limit that a namespace cannot set.
-pub fn is_told(answer: Answer) -> bool {
-    answer != Answer::Icmp(3, 0)
+pub fn is_told(lanes: &[Datapath], talk: &Talk, answer: Answer) -> bool {
+    // Segments of no connection that are the gateway's own get an answer from its stack.
+    if talk.first != First::Proper && lanes.contains(&Datapath::Nftables) {
+        return false;
+    }
+    // For the same reason as with [`SHARED_REASONS`], the kernel says more often than our datapath that the hop limit is used up.
+    let hop_limit = [Answer::Icmp(11, 0), Answer::Icmp(3, 0)].contains(&answer);
+    // **No route for a flow that there is** makes our datapath drop the packet without a word: routes come back. The kernel says so.
+    let no_route = answer == Answer::Icmp(1, 0);
+    answer != Answer::Icmp(3, 0) && !((hop_limit || no_route) && lanes.contains(&Datapath::Nftables))
 }
 
 /// Words that are not said because the lanes would rightly differ.
 pub fn is_said(lanes: &[Datapath], talk: &Talk, side: Side, word: Word) -> bool {
-    let _ = (lanes, talk, side, word);
-    true
+    if !lanes.contains(&Datapath::Nftables) {
+        return true;
+    }
+    // **A flow's interfaces** are part of it in our datapath: the answer to who has borrowed another's source goes to that other one, and
+    // the flow with it. For conntrack a flow may come from anywhere.
+    if side == Side::Far && !talk.is_honest() {
+        return false;
+    }
+    // **From an address to itself** (land) nothing passes our datapath; the kernel routes it.
+    let land = |ends: &Ends| ends.far.is_some_and(|(_, path)| path.source == path.destination);
+    if side == Side::Far && talk.ends.iter().any(land) {
+        return false;
+    }
+    match talk.reset() {
+        // **A reset in place of an answer** makes conntrack forget the connection at once (net/netfilter/nf_conntrack_proto_tcp.c); our
+        // datapath keeps it closed for a while. A new SYN begins a new one in both.
+        Some((_, false)) => (side, word) == (Side::Near, Word::First),
+        // **A SYN after a reset** begins a new connection for our datapath, which the rules are asked about; for conntrack only if the reset
+        // was its own side's, and the last that was heard.
+        Some((Side::Near, true)) => (side, word) == (Side::Near, Word::First),
+        Some((Side::Far, true)) => word != Word::First,
+        _ => true,
+    }
 }
 
 /// **A rate** begins anew with every ruleset of nftables, and goes on in our datapath as long as its rule has the same name. So at a change
@@ -151,14 +187,15 @@ pub fn begin_rates_anew(policy: &mut Policy) {
 }
 
 /// Reasons that nftables counts as our datapath does. Others are the kernel's own, before or behind the ruleset.
-const SHARED_REASONS: [&str; 11] = [
+///
+/// **The hop limit** is looked at before the ruleset by the kernel, so a packet for an interface in no zone may end there.
+/// **Segments of no connection** are nothing that conntrack would translate, so to a port forward's address they are the gateway's own.
+const SHARED_REASONS: [&str; 9] = [
     "drop rule-drop",
     "drop rule-reject",
     "drop rule-rate",
     "drop default-drop",
     "drop default-reject",
-    "drop no-zone",
-    "drop tcp-no-flow",
     "drop state",
     "drop icmp-type",
     "drop source-validation",

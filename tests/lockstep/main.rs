@@ -101,7 +101,7 @@ fn generated(lanes: &mut Lanes<'_>, seed: u64) -> Result<Seen, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config =
-        Config { cases: CASES_PER_START, failure_persistence: None, max_shrink_iters: 600, max_shrink_time: 90_000, ..Config::default() };
+        Config { cases: CASES_PER_START, failure_persistence: None, max_shrink_iters: 600, max_shrink_time: 45_000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let state = RefCell::new((lanes, Seen::default(), None));
     let result = runner.run(&generate::case(STEPS), |case| {

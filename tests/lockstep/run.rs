@@ -113,11 +113,17 @@ impl<'a> Lanes<'a> {
             policy: case.policy.clone(),
             seen: Seen::default(),
             log: Vec::new(),
-            meeting: false, numbers: HashMap::new(),
+            meeting: false,
+            met: 0,
+            numbers: HashMap::new(),
         };
         let result = self.phases(&mut run, case, policies);
         result.map(|()| run.seen).with_context(|| {
-            let steps: Vec<&str> = run.log.iter().rev().take(12).rev().map(String::as_str).collect();
+            // What was said in the last conversation, and a little of what was around it.
+            let last = run.log.last().and_then(|line| line.split(',').next()).unwrap_or_default().to_owned() + ",";
+            let from = run.log.len().saturating_sub(5);
+            let told = |(n, line): &(usize, &String)| *n >= from || line.starts_with(&last) || line.starts_with("---");
+            let steps: Vec<&str> = run.log.iter().enumerate().filter(told).map(|(_, line)| line.as_str()).collect();
             format!("the last steps:\n{}\nunder the policy:\n{}", steps.join("\n"), run.policy.text("…", "rule"))
         })
     }
@@ -156,9 +162,15 @@ impl<'a> Lanes<'a> {
             }
             run.meeting = false;
             before = self.same_counters(&before, true)?;
+            run.met = self.packets;
         }
+        // Slow, and the way to the step behind counters that differ.
+        let each = std::env::var_os("GATEWAY_LOCKSTEP_COUNT_EACH").is_some();
         for step in steps {
             self.step(run, step)?;
+            if each {
+                self.same_counters(&before, false)?;
+            }
         }
         self.same_counters(&before, false)?;
         self.shared_mappings(run)?;
@@ -309,7 +321,7 @@ impl<'a> Lanes<'a> {
         let what = run.describe(talk, side, word, &outcomes[0].0);
         let shown: Vec<String> =
             datapaths.iter().zip(&outcomes).map(|(datapath, (_, outcome))| format!("    {datapath:?}: {outcome}")).collect();
-        run.log.push(format!("{what}\n{}", shown.join("\n")));
+        run.log.push(format!("{what}{}\n{}", if run.meeting { " (meeting the policy)" } else { "" }, shown.join("\n")));
         let transport = run.talks[talk].transport;
         let mut common = Vec::new();
         for (datapath, (path, outcome)) in datapaths.iter().zip(&outcomes) {
@@ -373,13 +385,15 @@ impl<'a> Lanes<'a> {
 
     /// The same senders hear the same, soon.
     fn same_answers(&mut self, run: &mut Run) -> Result<()> {
+        let datapaths: Vec<Datapath> = self.lanes.iter().map(|lane| lane.datapath).collect();
         let mut heard = vec![Answers::new(); self.lanes.len()];
         let begun = Instant::now();
         loop {
             for (index, lane) in self.lanes.iter_mut().enumerate() {
-                for (about, answer) in lane.answers()?.into_iter().filter(|(_, answer)| differences::is_told(*answer)) {
+                for (about, answer) in lane.answers()? {
                     // A case before this one may have been answered late in all lanes.
-                    heard[index].extend(run.answered(index, about).map(|talk| (talk, answer)));
+                    let told = |talk: &usize| differences::is_told(&datapaths, &run.talks[*talk], answer);
+                    heard[index].extend(run.answered(index, about).filter(told).map(|talk| (talk, answer)));
                 }
             }
             let Some(other) = (1..heard.len()).find(|lane| heard[*lane] != heard[0]) else {
@@ -389,6 +403,8 @@ impl<'a> Lanes<'a> {
             if begun.elapsed() > ANSWERED {
                 let only = |a: usize, b: usize| heard[a].difference(&heard[b]).copied().collect::<Vec<_>>();
                 let lanes = [self.lanes[0].datapath, self.lanes[other].datapath];
+                let about = only(0, other).first().or(only(other, 0).first()).map(|(talk, _)| format!("talk {talk}, answered"));
+                run.log.extend(about);
                 bail!("answers differ: only {:?} {:?}, only {:?} {:?}", lanes[0], only(0, other), lanes[1], only(other, 0));
             }
             std::thread::yield_now();
@@ -427,6 +443,8 @@ struct Run {
     log: Vec<String>,
     /// Open conversations are having their first words under the second policy.
     meeting: bool,
+    /// The last payload of these.
+    met: u32,
     /// The conversation of each payload.
     numbers: HashMap<u32, usize>,
 }
@@ -447,8 +465,12 @@ impl Run {
     fn answered(&self, lane: usize, about: About) -> Option<usize> {
         let ends = |path: Path| (path.source, path.source_port, path.destination, path.destination_port);
         match about {
-            About::Packet(number) => self.numbers.get(&number).copied(),
+            // What was answered while flows were ended is like the counters: see `differences::count_endings_alike`.
+            About::Packet(number) => self.numbers.get(&number).copied().filter(|_| number > self.met),
             About::Path(path) => self.talks.iter().position(|talk| {
+                if talk.phase < self.phase {
+                    return false;
+                }
                 let mut sent = [Side::Near, Side::Far].into_iter().filter_map(|side| talk.path(lane, side));
                 talk.transport == Transport::Tcp && sent.any(|(_, sent)| ends(sent) == ends(path.back()))
             }),

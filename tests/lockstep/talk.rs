@@ -30,10 +30,12 @@ struct Tcp {
     next: [u32; 2],
     /// The far side has answered the SYN.
     answered: bool,
+    /// The near side has acknowledged the answer.
+    established: bool,
     /// Sides that have sent FIN.
     finished: [bool; 2],
-    /// Who has reset.
-    reset: Option<Side>,
+    /// Who has reset, and whether the connection had been answered by then.
+    reset: Option<(Side, bool)>,
 }
 
 /// One conversation, in all lanes.
@@ -74,7 +76,7 @@ const FAR_ISN: u32 = 0x7000_0000;
 impl Talk {
     /// One that nobody has spoken in yet.
     pub fn new(transport: Transport, leg: LegIndex, first: First, phase: usize, ends: Vec<Ends>) -> Self {
-        let tcp = Tcp { next: [NEAR_ISN, FAR_ISN], answered: false, finished: [false; 2], reset: None };
+        let tcp = Tcp { next: [NEAR_ISN, FAR_ISN], answered: false, established: false, finished: [false; 2], reset: None };
         Self { transport, leg, first, ends, phase, tcp, ended: false }
     }
 
@@ -112,13 +114,15 @@ impl Talk {
         if self.transport != Transport::Tcp || self.first != First::Proper {
             return Some(if word == Word::First { Word::First } else { Word::Next });
         }
-        let Tcp { answered, finished, reset, .. } = self.tcp;
+        let Tcp { answered, established, finished, reset, .. } = self.tcp;
         match (side, word) {
             // Half of a close is no moment to begin anew.
             (Side::Near, Word::First) if finished != [false; 2] && finished != [true; 2] && reset.is_none() => None,
             // Before the answer there is nothing to say but the SYN.
             (Side::Near, Word::Next) if !answered => Some(Word::First),
-            (_, Word::Finish) if !answered || finished[side as usize] || reset.is_some() => None,
+            // Nobody resets what has not been answered (RFC 9293 section 3.10.5, SYN-SENT).
+            (Side::Near, Word::Reset) if !answered => None,
+            (_, Word::Finish) if !established || finished[side as usize] || reset.is_some() => None,
             (_, Word::Next) if finished[side as usize] => Some(Word::Acknowledge),
             _ => Some(word),
         }
@@ -127,6 +131,11 @@ impl Talk {
     /// Whether a first packet would open a connection that has ended.
     pub fn is_over(&self) -> bool {
         self.tcp.finished == [true; 2] || self.tcp.reset.is_some()
+    }
+
+    /// Who was the first to reset, and whether the connection had been answered by then.
+    pub fn reset(&self) -> Option<(Side, bool)> {
+        self.tcp.reset
     }
 
     /// The frame of a word, over a path that [`Talk::path`] gave.
@@ -174,10 +183,11 @@ impl Talk {
         let tcp = &mut self.tcp;
         let over = tcp.finished == [true; 2] || tcp.reset.is_some();
         let length = length as u32;
+        tcp.established |= tcp.answered && side == Side::Near && word != Word::First;
         match (side, word) {
             (Side::Near, Word::First) if over => {
                 let isn = tcp.next[0].wrapping_add(REOPENED);
-                *tcp = Tcp { next: [isn + 1 + length, FAR_ISN], answered: false, finished: [false; 2], reset: None };
+                *tcp = Tcp { next: [isn + 1 + length, FAR_ISN], answered: false, established: false, finished: [false; 2], reset: None };
             }
             (Side::Near, Word::First) => {
                 if !tcp.answered {
@@ -192,7 +202,7 @@ impl Talk {
                 tcp.finished[side as usize] = true;
                 tcp.next[side as usize] = tcp.next[side as usize].wrapping_add(1 + length);
             }
-            (_, Word::Reset) => tcp.reset = Some(side),
+            (_, Word::Reset) => tcp.reset = tcp.reset.or(Some((side, tcp.answered))),
             (_, Word::Acknowledge) => {}
             _ => tcp.next[side as usize] = tcp.next[side as usize].wrapping_add(length),
         }

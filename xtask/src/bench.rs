@@ -6,29 +6,78 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 
 use crate::progress::Progress;
-use crate::shell::interruption;
+use crate::shell::{answer, interruption};
 use crate::{product, setup};
 
+const EXAMPLES: &str = "\
+Parts (--only):
+  packets    CPU time per packet, by the bench's own generator
+  tcp        bulk (iperf3), requests, connections, by real programs, with default offloads
+  establish  RFC 9693: connection establishment rate, capacity, tear-down rate
+  rules      a reload under traffic, and a new flow, against 10, 1,000 and 10,000 rules
+  footprint  memory per flow, memory and CPU time of the daemon, time until it forwards
+
+Subjects (--only):
+  xdp-redirect xdp-devmap xdp-fib xdp-forward tc-redirect kernel-routing
+  nftables nftables-flowtable einat gateway-tc gateway-xdp
+
+What the machine does not have is shown as not measured, with the reason. xdp-devmap is the limit that ratios are taken to, tc-redirect \
+that of TCP; xdp-fib does what xdp-forward does, which Debian 12 lacks.
+
+Workloads (--only): family and translation, size of frames, number of flows, as in v4-snat-64-100k
+  v4-snat v4-forward v4-plain v6-plain
+  64 1514
+  1 1k 100k 1m
+
+A million flows through nftables need sysctl net.netfilter.nf_conntrack_max=1048576, which is the machine's own to set.
+
+Words of one kind add up, words of different kinds narrow each other down: --only gateway-xdp --only nftables --only v4-snat-64-1k.
+
+Examples:
+  cargo xtask bench                                     everything in short, 2 to 3 minutes
+  cargo xtask bench --full --json run.json --html run.html      the reference run, half an hour
+  cargo xtask bench --only tcp --compare run.json       TCP, against the run before
+  cargo xtask bench --micro --compare micro.json        has a change changed anything?
+  cargo xtask bench --show run.json --html run.html     the page of an older run
+
+How: frames are injected by the kernel (BPF_PROG_TEST_RUN, live frames) on one CPU: the generator, the gateway and the sink all run \
+there, so CPU time over packets is the whole cost, and no packet is lost. What is reported is that cost minus the generator's own, \
+which is measured just before and just after. Rounds go through all subjects in turn, and ratios pair figures of one round, because a \
+shared machine changes its speed all the time. Each packet is verified at its receiver, checksums, addresses, ports and hop limit; a \
+run with a wrong or missing one is void, and a round that stays void makes the exit code 1.
+
+A comparison first divides timed figures by those of kernel routing (or the limit) of the same round, since another day's machine is \
+another machine, and then says \"faster\" or \"slower\" only where the 95 % interval of the ratio excludes 1, \"same\" where it lies \
+within 5 %, and \"not distinguishable\" otherwise.";
+
 /// What `bench` is asked for.
-///
-/// Frames are injected by the kernel (BPF_PROG_TEST_RUN, live frames) on one CPU: the generator, the gateway and the sink all run there,
-/// so CPU time over packets is the whole cost, and no packet is lost. What is reported is that cost minus the generator's own, which is
-/// measured just before and just after. Rounds go through all subjects in turn, and ratios pair figures of one round, because a shared
-/// machine changes its speed all the time. Each packet is verified at its receiver; a run with a wrong or missing one is void.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
-    /// 12 rounds of 256 Ki packets: one to two minutes. This is what you get without a word.
+    /// Few rounds of small packets with source NAT, and everything else in short: two to three minutes. This is what you get without a word.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// 20 rounds of 1 Mi packets.
+    /// More rounds, and IPv6, port forwards, large packets, a million flows too.
     #[arg(long)]
     full: bool,
-    /// Measure only this: xdp-redirect, kernel-routing, nftables, nftables-flowtable, gateway-tc or gateway-xdp. May be repeated.
+    /// Single programs (BPF_PROG_TEST_RUN) and the packet core (callgrind) only: half a minute.
+    #[arg(long, conflicts_with_all = ["quick", "full", "only"])]
+    micro: bool,
+    /// Measure only this: a part, a subject or a workload. May be repeated. `--help` lists them.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Write everything, with every sample, into this file too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report with drawings, as a page that needs nothing else, into this file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Say what has become faster or slower since the run in this JSON file.
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
+    /// Measure nothing; report on the run in this JSON file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "full", "micro", "only", "cpu"])]
+    show: Option<PathBuf>,
     /// The CPU to measure on, counted from 0; the last one otherwise.
     #[arg(long)]
     cpu: Option<usize>,
@@ -40,8 +89,9 @@ pub struct Arguments {
 /// When not root, or when something does not build. What the bench finds is the exit code's to tell.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::start();
-    ensure!(rustix::process::geteuid().is_root(), "the bench makes network namespaces and loads BPF programs, which needs root");
-    setup::run(&setup::Arguments::default())?;
+    let root = rustix::process::geteuid().is_root() || arguments.show.is_some();
+    ensure!(root, "the bench makes network namespaces and loads BPF programs, which needs root");
+    setup::run(&setup::Arguments::for_bench())?;
     // Ctrl-C goes to the bench too, which takes its namespaces down; this process waits for that.
     interruption();
     progress.say("build: the gateway (release)");
@@ -50,14 +100,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let bench = product::build("gateway-tests", ["--bench", "gateway-bench"])?;
     let mut command = Command::new(&bench);
     command.arg("--gateway").arg(gateway);
-    if arguments.full {
-        command.arg("--full");
+    if let Ok(commit) = answer("git", &["-C", &crate::shell::root().display().to_string(), "describe", "--always", "--dirty"]) {
+        command.arg("--commit").arg(commit);
+    }
+    for (flag, given) in [("--full", arguments.full), ("--micro", arguments.micro)] {
+        if given {
+            command.arg(flag);
+        }
     }
     for name in &arguments.only {
         command.args(["--only", name]);
     }
-    if let Some(file) = &arguments.json {
-        command.arg("--json").arg(file);
+    let files = [("--json", &arguments.json), ("--html", &arguments.html), ("--compare", &arguments.compare), ("--show", &arguments.show)];
+    for (flag, file) in files {
+        if let Some(file) = file {
+            command.arg(flag).arg(file);
+        }
     }
     if let Some(cpu) = arguments.cpu {
         command.args(["--cpu", &cpu.to_string()]);

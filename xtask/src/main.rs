@@ -1,10 +1,12 @@
-//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench`.
+//! The project's own commands: `cargo xtask setup|test|layers|lab|demo|bench|image|package`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod demo;
+mod image;
 mod lab;
 mod layers;
+mod package;
 mod product;
 mod progress;
 mod setup;
@@ -35,8 +37,12 @@ enum Command {
     Lab(lab::Arguments),
     /// Drive real programs through the gateway, in tc and in XDP mode, and show what became of their packets.
     Demo,
-    /// Measure the gateway beside kernel routing and nftables: CPU time per small packet.
+    /// Measure the gateway beside what users would pick instead: packets, TCP, new flows, rules, memory.
     Bench(bench::Arguments),
+    /// Build the appliance: a bootable disk, and the containerDisk for KubeVirt.
+    Image(image::Arguments),
+    /// Build the Debian package, and the tarball with a static program.
+    Package(package::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         Command::Lab(arguments) => lab::run(&arguments).map(done),
         Command::Demo => demo::run().map(done),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments).map(done),
+        Command::Package(arguments) => package::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +14,28 @@ use crate::shell::{cargo, interruption};
 /// # Errors
 /// When it does not build, or on Ctrl-C.
 pub fn build(package: &str, target: [&str; 2]) -> Result<PathBuf> {
+    build_by(cargo(), package, target)
+}
+
+/// As [`build`], with no library to be found at run time: for the target `musl`, or where there is none by glibc's static libraries.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_static(package: &str, target: [&str; 2], musl: Option<&str>) -> Result<PathBuf> {
+    let mut command = cargo();
+    let gnu = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    if musl.is_none() {
+        // For the target alone: build scripts and macros stay as they are, and so does what has been built for the host.
+        let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", gnu.to_uppercase().replace('-', "_"));
+        command.env(variable, "-Ctarget-feature=+crt-static");
+    }
+    command.env("CARGO_BUILD_TARGET", musl.unwrap_or(&gnu));
+    build_by(command, package, target)
+}
+
+fn build_by(mut command: Command, package: &str, target: [&str; 2]) -> Result<PathBuf> {
     let [_, name] = target;
-    let mut child = cargo()
+    let mut child = command
         .args(["build", "--release", "-p", package])
         .args(target)
         .args(["--message-format", "json-render-diagnostics"])

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use gateway_tests::skip::SKIP_LOG;
 
 use crate::progress::Progress;
-use crate::setup;
-use crate::shell::{cargo, root};
+use crate::shell::{cargo, target_directory};
+use crate::{image, package, setup};
 
 /// What `test` is asked for.
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 /// At most this many tests at a time: each namespace test runs several programs, on a small machine.
-const THREADS: &str = "2";
+pub const THREADS: &str = "2";
 
 /// Runs setup and the tests; the last line on standard output is `N passed, N failed, N skipped`.
 ///
@@ -43,6 +43,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     command.args(["--", "--test-threads", THREADS]);
     if arguments.full {
         command.arg("--include-ignored").env("GATEWAY_TEST_FULL", "1");
+        // Only root can boot what the package is tried in, and the image; the tests say so themselves.
+        if rustix::process::geteuid().is_root() && arguments.filter.is_none() {
+            progress.say("build: the package, which has tests of its own");
+            command.env(package::TEST_DIRECTORY, package::for_tests(&progress)?);
+            progress.say("build: the image, which has a test of its own");
+            image::for_tests(&progress)?.name_in(&mut command);
+        }
     }
     let mut child = command.env(SKIP_LOG, &skips.path).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut counter = Counter::default();
@@ -77,8 +84,7 @@ struct SkipLog {
 
 impl SkipLog {
     fn new() -> Result<Self> {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path));
-        let path = target.join(format!("skipped.{}", std::process::id()));
+        let path = target_directory().join(format!("skipped.{}", std::process::id()));
         std::fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path })
     }

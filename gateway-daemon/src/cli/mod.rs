@@ -6,8 +6,10 @@ pub mod check;
 pub mod doctor;
 pub mod drops;
 pub mod flows;
+pub mod generate;
 mod live;
 pub mod mappings;
+pub mod provision;
 pub mod reload;
 pub mod render;
 pub mod run;
@@ -72,12 +74,18 @@ pub enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show what was not forwarded, why, and by which rule
     Drops(drops::DropsArgs),
+    /// Configure this machine by what its hypervisor gives: name, keys, network, policy
+    Provision(provision::ProvisionArgs),
     /// Read the policy file again and put it into effect, keeping flows that are still allowed
     Reload(reload::ReloadArgs),
+    /// Write manual pages or completions into a directory
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }
 
 impl Command {
-    /// Runs a command that needs no daemon of its own: a live one, `check`, `doctor` or `render`. `run` is given back, for the daemon.
+    /// Runs a command that needs no daemon of its own: a live one, `check`, `doctor`, `render` or `provision`. `run` is given back, for the
+    /// daemon.
     ///
     /// # Errors
     /// The command itself, when it is `run`.
@@ -90,7 +98,9 @@ impl Command {
             Self::Flows(args) => Ok(flows::flows(&args)),
             Self::Mappings(args) => Ok(mappings::mappings(&args)),
             Self::Drops(args) => Ok(drops::drops(&args)),
+            Self::Provision(args) => Ok(provision::provision(&args)),
             Self::Reload(args) => Ok(reload::reload(&args)),
+            Self::Generate(args) => Ok(generate::generate(&args)),
             other @ Self::Run(_) => Err(other),
         }
     }

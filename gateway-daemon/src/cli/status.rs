@@ -1,10 +1,12 @@
 //! `gateway status`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
 use comfy_table::Cell;
+use serde::Serialize;
 
 use super::LiveArgs;
 use super::screen::{CommandError, Screen, Style};
@@ -12,6 +14,8 @@ use super::table::{Column, Tone, bold, render, toned};
 use super::units::{count, counted, duration, short};
 use crate::control::view::{Datapath, InterfaceView, LinkState, PolicyView, RuleCounts, StatusView, TableView, TrafficView};
 use crate::control::{Client, ControlError};
+use crate::instance::InstanceName;
+use crate::provision::{PolicyState, Report};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,11 +43,34 @@ pub(super) fn show(args: &StatusArgs, client: &Client, screen: &mut Screen<'_>) 
     if !view.ready {
         return Err(ControlError::NotReady { instance: client.instance().clone(), message: waits_for(&view) }.into());
     }
+    // An appliance has one gateway, and a configuration that may be wrong although the gateway runs.
+    let provisioned = (*client.instance() == InstanceName::default()).then(|| Report::read(Path::new("/"))).flatten();
     if args.live.json {
-        return screen.json(&view);
+        return screen.json(&Answer { view, provision: provisioned });
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    screen.text(&text(&view, now, screen.style()))
+    screen.text(&text(&view, now, screen.style()))?;
+    screen.text(&provisioned.map(|report| provision(&report)).unwrap_or_default())
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    view: StatusView,
+    /// What became of the hypervisor's configuration; only on an appliance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provision: Option<Report>,
+}
+
+/// What of the hypervisor's configuration is not in force; nothing when all is.
+pub(super) fn provision(report: &Report) -> String {
+    let policy = match report.policy {
+        PolicyState::Given => return report.problems.iter().map(|problem| labelled("config", problem)).collect(),
+        PolicyState::LastGood => "no valid policy was given; the last good one is in force",
+        PolicyState::Nothing => "no valid policy was given; nothing is forwarded",
+    };
+    [policy.to_owned()].iter().chain(&report.problems).map(|line| labelled("config", line)).collect()
 }
 
 /// Why the datapath is not in place, as far as the status tells.

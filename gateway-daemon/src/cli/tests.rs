@@ -244,7 +244,9 @@ fn typed(line: &str, client: &Client) -> (String, Result<(), String>) {
         Command::Mappings(args) => mappings::show(&args, client, &mut screen),
         Command::Drops(args) => drops::show(&args, client, &mut screen),
         Command::Reload(args) => reload::show(&args, client, &mut screen),
-        Command::Run(_) | Command::Check(_) | Command::Doctor(_) | Command::Render(_) => panic!("not a live command"),
+        Command::Run(_) | Command::Check(_) | Command::Doctor(_) | Command::Render(_) | Command::Provision(_) | Command::Generate(_) => {
+            panic!("not a live command")
+        }
     };
     (String::from_utf8(out).unwrap(), result.map_err(|error| error.to_string()))
 }
@@ -293,4 +295,16 @@ fn without_a_daemon_every_live_command_fails_with_one_line() {
         assert_eq!((shown.as_str(), line.lines().count()), ("", 1), "{line}");
         assert!(line.starts_with("no gateway is running as instance \"default\""), "{line}");
     }
+}
+
+#[test]
+fn status_tells_what_of_the_hypervisors_configuration_is_not_in_force() {
+    use crate::provision::{PolicyState, Report};
+    let mut report = Report { policy: PolicyState::Given, ..Report::default() };
+    assert_eq!(status::provision(&report), "");
+    report.policy = PolicyState::LastGood;
+    report.problems = vec!["NoCloud disk /dev/vdb: the policy has errors\npolicy:3:1: no".into()];
+    let text = status::provision(&report);
+    assert!(text.starts_with("config   no valid policy was given; the last good one is in force\n"), "{text}");
+    assert!(text.contains("\n         policy:3:1: no\n"), "{text}");
 }

@@ -128,6 +128,7 @@ impl Gateway {
     }
 
     async fn come_up(&mut self) -> Result<(), DaemonError> {
+        self.take_kept_flows();
         match self.settle().await {
             // Loaded, but not attached: as good as refused.
             Err(refused @ DaemonError::Datapath(_)) if self.policy.model.mode == DatapathMode::Auto => {

@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod gateway;
 mod housekeeping;
+mod kept;
 mod lock;
 mod logging;
 mod pace;

@@ -12,6 +12,7 @@ impl Gateway {
         if let Some(control) = self.control.take() {
             control.close().await;
         }
+        self.keep_flows();
         if self.put_back().await {
             tracing::info!("stopped; the machine is as it was");
         }

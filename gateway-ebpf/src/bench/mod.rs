@@ -1,58 +1,98 @@
 //! The traffic of `cargo xtask bench`: what a generated frame looks like, and what has to be left of it at the other end.
 //!
-//! Frames are 60 bytes (64 with the check sequence): Ethernet, IPv4, UDP and 18 bytes of payload, in which each frame carries the
-//! numbers of its flow. So the receiver can tell a wrong packet by itself, without a table.
+//! A frame is Ethernet, IPv4 or IPv6, UDP, and a payload in which it carries the numbers of its flow. So the receiver can tell a wrong
+//! packet by itself, without a table. Small frames end behind the numbers; large ones have a tail, which nobody on the way may touch.
 
-use crate::abi::{Abi, Ipv4, Port, Protocol};
-use crate::wire::checksum;
+mod check;
+mod frame;
 
-/// Bytes of a frame, without the check sequence.
-pub const FRAME: usize = 60;
-/// Internal hosts: one external address cannot hold 100,000 endpoints.
+pub use check::{answer, has_right_checksums, has_right_headers, is_ours, is_right_reply};
+pub use frame::{FrameV4, FrameV6, Layout, TAIL_V4, TAIL_V6, stamp, tail, template_v4, template_v6};
+
+use crate::abi::{Abi, Port};
+
+/// Internal hosts of one block of flows: one external address cannot hold 100,000 endpoints.
 pub const HOSTS: u32 = 20;
 /// Source ports per internal host.
 pub const PORTS: u32 = 1000;
-/// Destination ports at the remote. Hosts, ports and these make [`FLOWS`].
+/// Destination ports at the remote. Hosts, ports and these make a block.
 pub const SERVICES: u32 = 5;
-/// Flows that can be told apart.
-pub const FLOWS: u32 = HOSTS * PORTS * SERVICES;
+/// Flows of a block.
+pub const BLOCK: u32 = HOSTS * PORTS * SERVICES;
+/// Flows that can be told apart: ten blocks, each with hosts of its own.
+pub const FLOWS: u32 = BLOCK * 10;
 /// From one packet's flow to the next one's: a prime, so that each flow has its turn once per pass, far from its neighbour's memory.
 pub const STRIDE: u32 = 7919;
 /// The hop limit that the generator writes.
 pub const TTL: u8 = 64;
+/// Bytes of a large frame, without the check sequence.
+pub const LARGE: usize = 1514;
+/// Of this many packets the faulty forwarder spoils one.
+pub const FAULT_EVERY: u32 = 1000;
 
 /// The lowest host number of the internal network, as the last byte of its address.
 pub const FIRST_HOST: u8 = 10;
+/// The lowest destination port.
+pub const FIRST_SERVICE: u16 = 5000;
 const FIRST_PORT: u16 = 10_000;
-const FIRST_SERVICE: u16 = 5000;
 /// Marks the bench's packets (first two bytes of the payload).
 const MAGIC: u16 = 0x6e62;
+/// Words of the longest header with its numbers.
+const WORDS: usize = 18;
 
 /// What the programs are told. One element of the map `BENCH`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Config {
     /// The frame of host 0 with zeros in place of everything that differs between flows, as words of the wire.
-    pub template: [u32; FRAME / 4],
+    pub template: [u32; WORDS],
     /// Where the generator sends: an interface index of its own namespace.
     pub generate_to: u32,
-    /// Where the plain redirect sends: an interface index of its own namespace.
-    pub forward_to: u32,
+    /// The gateway's interface on the generator's side: an index of the gateway's namespace.
+    pub inside: u32,
+    /// The gateway's interface on the sink's side.
+    pub outside: u32,
     /// Where the sink returns packets to, with both ends exchanged: its own interface index. 0: it drops them.
     pub return_to: u32,
-    /// How many flows the generator takes in turn, at most [`FLOWS`].
+    /// The first flow of the round.
+    pub first: u32,
+    /// How many flows the generator takes in turn, at most [`FLOWS`] together with `first`.
     pub flows: u32,
     /// From one packet's flow to the next one's: [`STRIDE`] modulo `flows`.
     pub stride: u32,
-    /// The source address after translation; 0: untranslated, so each frame must still have its own.
+    /// The IPv4 source address after translation, or the network that it is of; 0: untranslated, so each frame must still have its own.
     pub external: u32,
-    /// The remote's address.
+    /// The bits of `external` that count.
+    pub external_mask: u32,
+    /// The remote's IPv4 address, where packets arrive. Behind a port forward it is not the one that they were sent to.
     pub remote: u32,
+    /// By how much a port forward raises the destination port.
+    pub shift: u32,
     /// The hop limit at the sink. A reply arrives with one less.
     pub ttl: u32,
+    /// Whether frames have a tail.
+    pub large: u32,
+    /// The tail's sum, as one's complement words of the wire.
+    pub tail_sum: u32,
+    /// What the faulty forwarder does with one of [`FAULT_EVERY`] packets: [`Fault`].
+    pub fault: u32,
 }
 
 impl Abi for Config {}
+
+/// How the faulty forwarder spoils a packet: the proof that the bench notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Fault {
+    /// Not at all.
+    None = 0,
+    /// One bit of the payload is turned.
+    Corrupt = 1,
+    /// It is lost.
+    Lose = 2,
+    /// Its destination port is another one, with a right checksum.
+    Misdirect = 3,
+}
 
 /// What is counted, by index into the map `COUNTERS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,180 +122,23 @@ pub struct Numbers {
     pub host: u16,
     /// The internal port.
     pub port: Port,
-    /// The port at the remote.
+    /// The port that it sends to.
     pub service: Port,
 }
 
 impl Numbers {
-    /// Those of flow `flow`, counted from 0.
+    /// Those of flow `flow`, counted from 0. The flows of a block stay the same however many blocks there are.
     #[inline(always)]
     #[must_use]
     pub fn of(flow: u32) -> Self {
+        let (block, flow) = (flow / BLOCK, flow % BLOCK);
         let rest = flow / HOSTS;
         Self {
-            host: u16::from_ne_bytes([0, FIRST_HOST.wrapping_add((flow % HOSTS) as u8)]),
+            host: u16::from_ne_bytes([0, FIRST_HOST.wrapping_add((block * HOSTS + flow % HOSTS) as u8)]),
             port: Port::new(FIRST_PORT.wrapping_add((rest % PORTS) as u16)),
             service: Port::new(FIRST_SERVICE.wrapping_add((rest / PORTS) as u16)),
         }
     }
-}
-
-/// The template of [`Config`]. `network` is the internal network's address, of which the last two bytes are replaced.
-#[must_use]
-pub fn template(source: [u8; 6], destination: [u8; 6], network: [u8; 4], remote: [u8; 4]) -> [u32; FRAME / 4] {
-    let mut bytes = [0u8; FRAME];
-    bytes[..6].copy_from_slice(&destination);
-    bytes[6..12].copy_from_slice(&source);
-    bytes[12..14].copy_from_slice(&[0x08, 0x00]);
-    // Version 4 with 5 words of header; total length; don't fragment.
-    bytes[14] = 0x45;
-    bytes[16..18].copy_from_slice(&((FRAME - 14) as u16).to_be_bytes());
-    bytes[20] = 0x40;
-    bytes[22] = TTL;
-    bytes[23] = Protocol::UDP.0;
-    bytes[26..28].copy_from_slice(&network[..2]);
-    bytes[30..34].copy_from_slice(&remote);
-    bytes[38..40].copy_from_slice(&((FRAME - 34) as u16).to_be_bytes());
-    bytes[42..44].copy_from_slice(&MAGIC.to_ne_bytes());
-    let mut words = [0; FRAME / 4];
-    for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = u32::from_ne_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-    }
-    words
-}
-
-/// Both halves of a word, in the order of the wire.
-#[inline(always)]
-fn halves(first: u16, second: u16) -> u32 {
-    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    u32::from_ne_bytes([a, b, c, d])
-}
-
-#[inline(always)]
-fn first(word: u32) -> u16 {
-    let [a, b, _, _] = word.to_ne_bytes();
-    u16::from_ne_bytes([a, b])
-}
-
-#[inline(always)]
-fn second(word: u32) -> u16 {
-    let [_, _, a, b] = word.to_ne_bytes();
-    u16::from_ne_bytes([a, b])
-}
-
-/// The frame of a flow, complete with checksums.
-#[inline(always)]
-#[must_use]
-pub fn stamp(template: &[u32; FRAME / 4], numbers: Numbers) -> [u32; FRAME / 4] {
-    let mut frame = *template;
-    let Numbers { host, port, service } = numbers;
-    frame[7] = halves(host, second(frame[7]));
-    frame[8] = halves(first(frame[8]), port.wire());
-    frame[9] = halves(service.wire(), second(frame[9]));
-    frame[11] = halves(host, port.wire());
-    frame[12] = halves(service.wire(), 0);
-    let ip = !checksum::fold(ip_sum(&frame));
-    frame[6] = halves(ip, second(frame[6]));
-    let udp = match !checksum::fold(udp_sum(&frame)) {
-        0 => 0xffff,
-        sum => sum,
-    };
-    frame[10] = halves(udp, second(frame[10]));
-    frame
-}
-
-#[inline(always)]
-fn ip_sum(frame: &[u32; FRAME / 4]) -> u64 {
-    second(frame[3]) as u64 + frame[4] as u64 + frame[5] as u64 + frame[6] as u64 + frame[7] as u64 + first(frame[8]) as u64
-}
-
-#[inline(always)]
-fn udp_sum(frame: &[u32; FRAME / 4]) -> u64 {
-    let pseudo = second(frame[6]) as u64 + frame[7] as u64 + first(frame[8]) as u64 + second(frame[9]) as u64;
-    let mut sum = pseudo + (Protocol::UDP.0 as u16).to_be() as u64 + second(frame[8]) as u64;
-    let mut word = 9;
-    while word < FRAME / 4 {
-        sum += frame[word] as u64;
-        word += 1;
-    }
-    sum
-}
-
-/// Whether this is a packet of the bench at all: the network's own chatter is not.
-#[inline(always)]
-#[must_use]
-pub fn is_ours(frame: &[u32; FRAME / 4]) -> bool {
-    second(frame[10]) == MAGIC
-}
-
-/// Whether both checksums are right; a UDP checksum of zero, which means "none" (RFC 768), is wrong here.
-#[inline(always)]
-#[must_use]
-pub fn has_right_checksums(frame: &[u32; FRAME / 4]) -> bool {
-    checksum::fold(ip_sum(frame)) == 0xffff && checksum::fold(udp_sum(frame)) == 0xffff && first(frame[10]) != 0
-}
-
-#[inline(always)]
-fn source(frame: &[u32; FRAME / 4]) -> Ipv4 {
-    Ipv4(halves(second(frame[6]), first(frame[7])))
-}
-
-#[inline(always)]
-fn destination(frame: &[u32; FRAME / 4]) -> Ipv4 {
-    Ipv4(halves(second(frame[7]), first(frame[8])))
-}
-
-#[inline(always)]
-fn ttl(frame: &[u32; FRAME / 4]) -> u32 {
-    frame[5].to_ne_bytes()[2] as u32
-}
-
-/// The internal address that the payload names.
-#[inline(always)]
-fn internal(frame: &[u32; FRAME / 4], config: &Config) -> Ipv4 {
-    // The template's own source address has zeros in the place of the host.
-    Ipv4(halves(second(config.template[6]), first(frame[11])))
-}
-
-/// Whether the headers are what forwarding should have made of them, in the original direction.
-#[inline(always)]
-#[must_use]
-pub fn has_right_headers(frame: &[u32; FRAME / 4], config: &Config) -> bool {
-    let source = source(frame);
-    let source_is_right = if config.external == 0 {
-        source == internal(frame, config) && second(frame[8]) == second(frame[11])
-    } else {
-        // Which port is the gateway's to choose; that it is the flow's own, the replies show.
-        source == Ipv4(config.external) && second(frame[8]) != 0
-    };
-    source_is_right && destination(frame) == Ipv4(config.remote) && first(frame[9]) == first(frame[12]) && ttl(frame) == config.ttl
-}
-
-/// Whether a reply has come back to the endpoint that its payload names.
-#[inline(always)]
-#[must_use]
-pub fn is_right_reply(frame: &[u32; FRAME / 4], config: &Config) -> bool {
-    has_right_checksums(frame)
-        && source(frame) == Ipv4(config.remote)
-        && second(frame[8]) == first(frame[12])
-        && destination(frame) == internal(frame, config)
-        && first(frame[9]) == second(frame[11])
-        && ttl(frame) + 1 == config.ttl
-}
-
-/// The packet as its receiver would answer it: both ends exchanged. The checksums stay right, since sums do not know an order.
-#[inline(always)]
-#[must_use]
-pub fn answer(frame: &[u32; FRAME / 4]) -> [u32; FRAME / 4] {
-    let mut back = *frame;
-    back[0] = halves(second(frame[1]), first(frame[2]));
-    back[1] = halves(second(frame[2]), first(frame[0]));
-    back[2] = halves(second(frame[0]), first(frame[1]));
-    back[6] = halves(first(frame[6]), second(frame[7]));
-    back[7] = halves(first(frame[8]), second(frame[6]));
-    back[8] = halves(first(frame[7]), first(frame[9]));
-    back[9] = halves(second(frame[8]), second(frame[9]));
-    back
 }
 
 #[cfg(test)]

@@ -11,9 +11,12 @@ use super::tools::Tools;
 use crate::progress::Progress;
 use crate::shell::{answer, logged, tail};
 
+/// Names, of which one will do, and why.
+pub type Need = (&'static [&'static str], &'static str);
+
 /// What is needed, and why. The first name of a line is installed; any of the others will do where it is present.
 /// None of them starts a service by itself, nginx excepted (see [`QuietService`]): `dnsmasq-base` is dnsmasq without one.
-const NEEDED: &[(&[&str], &str)] = &[
+const NEEDED: &[Need] = &[
     (&["iproute2"], "namespaces and links"),
     (&["procps"], "sysctl and ps"),
     (&["nftables"], "the guard table, and the oracle of the parity tests"),
@@ -32,22 +35,40 @@ const NEEDED: &[(&[&str], &str)] = &[
     (&["netcat-openbsd"], "traffic: connection attempts"),
 ];
 
+/// What building the image needs besides: everything else comes into a workshop of its own ([`crate::image`]).
+pub const FOR_IMAGE: &[Need] = &[
+    (&["mmdebstrap"], "image: Debian roots"),
+    (&["debian-archive-keyring"], "image: Debian's signatures"),
+    (&["binutils"], "image: the program without its symbols"),
+];
+
+/// What trying the package needs besides.
+pub const FOR_PACKAGE_TEST: &[Need] = &[
+    (&["mmdebstrap"], "package: a Debian system to try it in"),
+    (&["debian-archive-keyring"], "package: Debian's signatures"),
+    (&["systemd-container"], "package: a container that boots that system"),
+];
+
+/// What only the bench runs. xdp-forward is not among them: it came to xdp-tools with 1.5, and Debian 12 has 1.3.
+pub const FOR_BENCH: &[Need] = &[(&["valgrind"], "the bench: instructions of the packet core")];
+
 /// The longest that an installation may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// Makes sure of the packages.
+/// Makes sure of the packages, and of the `further` ones that somebody needs besides.
 ///
 /// # Errors
 /// When packages are missing and cannot be installed: not root, no Debian, or apt fails.
-pub fn ensure(progress: &Progress, tools: &Tools) -> Result<()> {
+pub fn ensure(progress: &Progress, tools: &Tools, further: &[Need]) -> Result<()> {
+    let needed: Vec<Need> = NEEDED.iter().chain(further).copied().collect();
     let Ok(listed) = answer("dpkg-query", &["-W", "-f", "${Package} ${db:Status-Status}\n"]) else {
         progress.say("packages: this is no Debian; install by your own means what the tests need:");
-        for (names, why) in NEEDED {
+        for (names, why) in &needed {
             progress.say(format_args!("  {} ({why})", names[0]));
         }
         return Ok(());
     };
-    let missing = missing(&installed(&listed));
+    let missing = missing(&needed, &installed(&listed));
     if missing.is_empty() {
         return Ok(());
     }
@@ -150,18 +171,31 @@ fn installed(listed: &str) -> BTreeSet<&str> {
     listed.lines().filter_map(|line| line.strip_suffix(" installed")).collect()
 }
 
-fn missing(installed: &BTreeSet<&str>) -> Vec<(&'static str, &'static str)> {
-    NEEDED.iter().filter(|(names, _)| !names.iter().any(|name| installed.contains(name))).map(|(names, why)| (names[0], *why)).collect()
+fn missing(needed: &[Need], installed: &BTreeSet<&str>) -> Vec<(&'static str, &'static str)> {
+    needed.iter().filter(|(names, _)| !names.iter().any(|name| installed.contains(name))).map(|(names, why)| (names[0], *why)).collect()
+}
+
+/// The archives that the system's own apt sources name.
+pub struct Archives {
+    /// Debian's releases.
+    pub main: Option<String>,
+    /// Their security updates.
+    pub security: Option<String>,
+}
+
+/// Asks apt which archives it uses.
+pub fn archives() -> Archives {
+    let listed = answer("apt-get", &["indextargets", "--format", "$(REPO_URI)"]).unwrap_or_default();
+    Archives { main: pick(&listed, "/debian"), security: pick(&listed, "/debian-security") }
 }
 
 /// The Debian mirror that the system's own apt sources name.
 pub fn mirror() -> Option<String> {
-    let listed = answer("apt-get", &["indextargets", "--format", "$(REPO_URI)"]).ok()?;
-    pick_mirror(&listed)
+    archives().main
 }
 
-fn pick_mirror(listed: &str) -> Option<String> {
-    listed.lines().map(str::trim).find(|uri| uri.trim_end_matches('/').ends_with("/debian")).map(str::to_owned)
+fn pick(listed: &str, ending: &str) -> Option<String> {
+    listed.lines().map(str::trim).find(|uri| uri.trim_end_matches('/').ends_with(ending)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -171,7 +205,7 @@ mod tests {
     #[test]
     fn a_half_installed_or_removed_package_is_missing() {
         let listed = "iproute2 installed\nsocat config-files\nnginx-core installed\ncurl half-configured\n";
-        let missing: Vec<&str> = missing(&installed(listed)).into_iter().map(|(name, _)| name).collect();
+        let missing: Vec<&str> = missing(NEEDED, &installed(listed)).into_iter().map(|(name, _)| name).collect();
         assert!(!missing.contains(&"iproute2"));
         assert!(missing.contains(&"socat"));
         assert!(missing.contains(&"curl"));
@@ -181,7 +215,8 @@ mod tests {
     #[test]
     fn the_archive_is_taken_for_the_mirror_and_security_is_not() {
         let listed = "http://example.test/debian-security/\nhttp://example.test/debian/\n";
-        assert_eq!(pick_mirror(listed).as_deref(), Some("http://example.test/debian/"));
-        assert_eq!(pick_mirror("http://example.test/other/\n"), None);
+        assert_eq!(pick(listed, "/debian").as_deref(), Some("http://example.test/debian/"));
+        assert_eq!(pick(listed, "/debian-security").as_deref(), Some("http://example.test/debian-security/"));
+        assert_eq!(pick("http://example.test/other/\n", "/debian"), None);
     }
 }

@@ -49,19 +49,31 @@ impl Toolchain {
 
     /// Tries `rustup component add`; false when rustup is absent, refuses, or is not done within 60 s.
     pub fn rustup_add(&self, progress: &Progress, tools: &Tools, component: &str) -> bool {
+        self.rustup(progress, tools, "component", component)
+    }
+
+    /// The target for static programs: present, or brought by rustup. `None` where it is not to be had.
+    pub fn musl(&self, progress: &Progress, tools: &Tools) -> Option<String> {
+        let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        let is_there = || self.sysroot.join("lib/rustlib").join(&target).join("lib").is_dir();
+        (is_there() || (self.rustup(progress, tools, "target", &target) && is_there())).then_some(target)
+    }
+
+    /// `rustup <kind> add <what>`.
+    fn rustup(&self, progress: &Progress, tools: &Tools, kind: &str, what: &str) -> bool {
         if answer("rustup", &["--version"]).is_err() {
             return false;
         }
-        progress.say(format_args!("{component}: asking rustup for it (at most {} s)", RUSTUP_LIMIT.as_secs()));
+        progress.say(format_args!("{what}: asking rustup for it (at most {} s)", RUSTUP_LIMIT.as_secs()));
         let mut command = Command::new("rustup");
-        command.args(["component", "add", component]).current_dir(crate::shell::root());
+        command.args([kind, "add", what]).current_dir(crate::shell::root());
         // The toolchain that runs us, under the name rustup knows it by.
         if let Some(name) = std::env::var_os("RUSTUP_TOOLCHAIN") {
             command.arg("--toolchain").arg(name);
         }
-        let outcome = logged(progress, "rustup component add", &mut command, &tools.log(&format!("rustup-{component}")), RUSTUP_LIMIT);
+        let outcome = logged(progress, &format!("rustup {kind} add"), &mut command, &tools.log(&format!("rustup-{what}")), RUSTUP_LIMIT);
         if let Err(error) = &outcome {
-            progress.say(format_args!("{component}: rustup cannot bring it: {}", first_line(&format!("{error:#}"))));
+            progress.say(format_args!("{what}: rustup cannot bring it: {}", first_line(&format!("{error:#}"))));
         }
         outcome.is_ok()
     }

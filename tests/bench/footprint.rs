@@ -1,0 +1,106 @@
+//! What the daemon itself takes: memory, CPU time at rest, and the time until it forwards.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use gateway_tests::wait::wait_until;
+
+use crate::daemon::Daemon;
+use crate::figure::{Case, Figure, Metric};
+use crate::path::{Path, Range};
+use crate::policy;
+use crate::rig::{Rig, mode};
+use crate::run::Run;
+use crate::subject::Subject;
+use crate::workload::Setting;
+
+/// What an IPv4 flow has entries in: both directions, half open or established, and its mapping.
+const TABLES: [&str; 4] = ["FLOWS_V4", "HALF_OPEN_V4", "MAPPINGS_V4", "ENDPOINTS_V4"];
+/// Flows that are held while the daemon rests.
+const HELD: u32 = 100_000;
+/// The tables' size of the great measurement, and its flows.
+const MILLION: u32 = 1_000_000;
+/// From the start to a forwarded packet.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Measures all of it.
+///
+/// # Errors
+/// When something that should work does not, or on Ctrl-C.
+pub fn run(run: &Run<'_>) -> Result<()> {
+    for subject in run.wanted(&[Subject::Tc, Subject::Xdp]) {
+        start(run, subject)?;
+    }
+    let Some(subject) = run.wanted(&[Subject::Tc, Subject::Xdp]).first().copied() else { return Ok(()) };
+    // Several sweeps long: they come every five seconds.
+    let rest = Duration::from_secs(if run.full { 31 } else { 11 });
+    for mut rig in run.set_up(&[subject], Setting::masquerade())? {
+        if run.full {
+            at_rest(run, &rig, "no flows", rest)?;
+        }
+        rig.path.converse(run.cpu, Range::of(HELD))?;
+        at_rest(run, &rig, &format!("{HELD} flows"), rest)?;
+        memory(run, &rig, rig.setting.capacity)?;
+    }
+    if run.full {
+        for mut rig in run.set_up(&[subject], Setting { capacity: MILLION, ..Setting::pool() })? {
+            rig.path.converse(run.cpu, Range::of(MILLION)).context("holding a million flows")?;
+            memory(run, &rig, MILLION)?;
+        }
+    }
+    Ok(())
+}
+
+/// From the start of the process to the first packet that arrives.
+fn start(run: &Run<'_>, subject: Subject) -> Result<()> {
+    let rounds = if run.full { 8 } else { 2 };
+    let mode = mode(subject).context("a mode")?;
+    let setting = Setting::masquerade();
+    let mut samples = Vec::new();
+    for _ in 0..rounds {
+        run.go_on()?;
+        let mut path = Path::through(subject.name(), run.tools.object, setting, subject.expected(&setting))?;
+        let begin = Instant::now();
+        let daemon = Daemon::launch(&path.network.gateway, run.tools.gateway, run.tools.files, &policy::gateway(&setting, mode, 1, None))?;
+        wait_until(PATIENCE, "the first packet to be forwarded", || path.probe(run.cpu))?;
+        samples.push(Some(begin.elapsed().as_secs_f64() * 1000.0));
+        daemon.wait_ready(&path.network.gateway, mode)?;
+    }
+    run.say(&format!("start: {subject} measured"));
+    run.record([Figure::with(Metric::Start, Case::of(format!("tables for {} flows", setting.capacity)), subject, samples)]);
+    Ok(())
+}
+
+/// CPU time and memory while nothing happens.
+fn at_rest(run: &Run<'_>, rig: &Rig, case: &str, rest: Duration) -> Result<()> {
+    let daemon = rig.daemon.as_ref().context("a daemon")?;
+    let (begin, before) = (Instant::now(), daemon.cpu_time()?);
+    while begin.elapsed() < rest {
+        run.go_on()?;
+        // What is measured is this time itself.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let share = (daemon.cpu_time()? - before).as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
+    let megabytes = daemon.resident()? as f64 / 1e6;
+    run.say(&format!("at rest with {case}: measured"));
+    run.record([
+        Figure::with(Metric::IdleCpu, Case::of(case), rig.subject, vec![Some(share)]),
+        Figure::with(Metric::Resident, Case::of(case), rig.subject, vec![Some(megabytes)]),
+    ]);
+    Ok(())
+}
+
+/// What the kernel says that the tables take, by flow that they are made for.
+fn memory(run: &Run<'_>, rig: &Rig, flows: u32) -> Result<()> {
+    let maps = rig.daemon.as_ref().context("a daemon")?.maps()?;
+    let found: Vec<u64> = TABLES.iter().filter_map(|name| maps.get(*name).copied()).collect();
+    if found.is_empty() {
+        run.miss("memory per flow", format!("the daemon has no maps named {}", TABLES.join(", ")));
+        return Ok(());
+    }
+    let bytes: u64 = found.iter().sum();
+    let figure =
+        Figure::with(Metric::MemoryPerFlow, Case::of(format!("{flows} flows")), rig.subject, vec![Some(bytes as f64 / f64::from(flows))]);
+    run.record([figure]);
+    Ok(())
+}

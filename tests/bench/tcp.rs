@@ -1,0 +1,165 @@
+//! TCP by real programs at both ends, through ways without the bench's own traffic: bulk by iperf3, requests and connections by threads
+//! of this program, whose CPU time can be told apart.
+
+mod bulk;
+mod connect;
+mod request;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gateway_tests::Namespace;
+
+use crate::clock::CpuClock;
+use crate::figure::{Case, Figure, Metric};
+use crate::network::REMOTE;
+use crate::rig::{Rig, Unavailable};
+use crate::run::Run;
+use crate::subject::Subject;
+use crate::workload::Setting;
+
+/// The longest that one exchange may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    rounds: usize,
+    /// Bytes of a bulk transfer.
+    bytes: u64,
+    /// Requests on one connection.
+    requests: usize,
+    /// Connections one after the other. All rounds together stay below the 28,232 ephemeral ports.
+    connections: usize,
+}
+
+const QUICK: Extent = Extent { rounds: 4, bytes: 500_000_000, requests: 5000, connections: 2000 };
+const FULL: Extent = Extent { rounds: 12, bytes: 2_000_000_000, requests: 20_000, connections: 2000 };
+
+/// What TCP is measured through: the bare redirect by device map stands for both.
+const SUBJECTS: [Subject; 10] = [
+    Subject::Devmap,
+    Subject::Fib,
+    Subject::XdpForward,
+    Subject::TcRedirect,
+    Subject::Routing,
+    Subject::Nftables,
+    Subject::Flowtable,
+    Subject::Einat,
+    Subject::Tc,
+    Subject::Xdp,
+];
+
+/// The two CPUs that client and server of a bulk transfer run on; the same one where there is only one. Requests and connections take
+/// turns anyhow, and stay on the first: waking another CPU up costs more, and less steadily, than what is measured.
+struct Places {
+    client: CpuClock,
+    server: CpuClock,
+}
+
+impl Places {
+    /// Nanoseconds that the kernel's softirq threads have taken on both.
+    fn softirqs(&self) -> u64 {
+        let second = if self.client.cpu() == self.server.cpu() { 0 } else { self.server.softirqs() };
+        self.client.softirqs() + second
+    }
+}
+
+/// Where the server listens.
+fn server_address(port: u16) -> std::net::SocketAddr {
+    (REMOTE, port).into()
+}
+
+/// Measures all of TCP.
+///
+/// # Errors
+/// When something that should work does not, or on Ctrl-C.
+pub fn run(run: &Run<'_>) -> Result<()> {
+    let extent = if run.full { FULL } else { QUICK };
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let places = Places { client: CpuClock::of(run.cpu.cpu()), server: CpuClock::of((run.cpu.cpu() + cpus - 1) % cpus) };
+    run.say("TCP: setting up");
+    let mut rigs = Vec::new();
+    for subject in run.wanted(&SUBJECTS) {
+        match Rig::for_programs(subject, Setting::masquerade(), run.tools) {
+            Ok(rig) => rigs.push(rig),
+            Err(Unavailable::Missing(why)) => run.miss(subject, why),
+            Err(Unavailable::Failed(error)) => return Err(error.context(format!("cannot set up {subject}"))),
+        }
+    }
+    for rig in &rigs {
+        bulk::serve(&rig.path.network)?;
+    }
+    let kinds =
+        [Metric::CpuPerGb, Metric::Throughput, Metric::RoundTripP50, Metric::RoundTripP99, Metric::CpuPerConnection, Metric::Connections];
+    let new = |rig: &Rig| kinds.map(|kind| Figure::new(kind, Case::of("tcp"), rig.subject));
+    let mut figures: Vec<[Figure; 6]> = rigs.iter().map(new).collect();
+    for round in 0..extent.rounds {
+        for place in 0..rigs.len() {
+            run.go_on()?;
+            let number = (place + round) % rigs.len();
+            one(&rigs[number], &places, extent, &mut figures[number]);
+        }
+        run.say(&format!("TCP: round {} of {}", round + 1, extent.rounds));
+    }
+    for figure in figures.into_iter().flatten() {
+        run.record([figure]);
+    }
+    Ok(())
+}
+
+fn one(rig: &Rig, places: &Places, extent: Extent, figures: &mut [Figure; 6]) {
+    let network = &rig.path.network;
+    // A veth with XDP takes no segments larger than the wire's, and takes four times as long.
+    let bytes = if rig.subject.is_xdp() { extent.bytes / 4 } else { extent.bytes };
+    keep(&mut figures[..2], bulk::measure(network, places, bytes).context("bulk"));
+    keep(&mut figures[2..4], request::measure(network, places, extent.requests).context("requests"));
+    keep(&mut figures[4..], connect::measure(network, places, extent.connections).context("connections"));
+}
+
+/// One sample for each of two figures, or none for both.
+fn keep(figures: &mut [Figure], outcome: Result<[f64; 2]>) {
+    let samples = match outcome {
+        Ok(samples) => samples.map(Some),
+        Err(error) => {
+            figures[0].void.push(format!("{error:#}"));
+            [None; 2]
+        }
+    };
+    for (figure, sample) in figures.iter_mut().zip(samples) {
+        figure.samples.push(sample);
+    }
+}
+
+/// Runs a server's and a client's part at the same time, each on its CPU and in its room; the client's part begins when the server's has
+/// made its listener. Gives the client's outcome and both CPU times in nanoseconds.
+fn both<T: Send>(
+    (hosts, remote): (&Namespace, &Namespace),
+    places: &Places,
+    port: u16,
+    serve: impl FnOnce(std::net::TcpListener) -> Result<()> + Send,
+    ask: impl FnOnce() -> Result<T> + Send,
+) -> Result<(T, u64)> {
+    let softirqs = places.softirqs();
+    let listener = remote.within(|| std::net::TcpListener::bind(server_address(port)))??;
+    // A client that fails must not leave the server waiting for it.
+    rustix::net::sockopt::set_socket_timeout(&listener, rustix::net::sockopt::Timeout::Recv, Some(PATIENCE))?;
+    let (served, asked) = std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            places.client.pin()?;
+            let begin = crate::clock::thread_time();
+            serve(listener)?;
+            anyhow::Ok(crate::clock::thread_time() - begin)
+        });
+        let asked = hosts.within(|| {
+            places.client.pin()?;
+            let begin = crate::clock::thread_time();
+            let outcome = ask()?;
+            anyhow::Ok((outcome, crate::clock::thread_time() - begin))
+        });
+        (server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), asked)
+    });
+    let (outcome, client) = asked??;
+    let server = served.context("the server")?;
+    Ok((outcome, client + server + (places.softirqs() - softirqs)))
+}

@@ -1,0 +1,18 @@
+//! The bench's own tests: what it notices, and what it says of figures. The bench itself is a program without a test harness.
+// Only a part of each file is used here.
+#![allow(dead_code)]
+
+mod clock;
+mod compare;
+mod counts;
+mod figure;
+mod html;
+mod network;
+mod path;
+mod report;
+mod statistics;
+mod subject;
+mod targets;
+mod verdicts;
+mod voids;
+mod workload;

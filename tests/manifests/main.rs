@@ -1,0 +1,9 @@
+//! `containerdisk/manifests/`: what platforms accept, with policies that the gateway accepts, and of one piece.
+//!
+//! The platforms' published schemas are looked for in the directory that `GATEWAY_SCHEMAS` names. What they say by CEL rules
+//! (`x-kubernetes-validations`) is not looked at.
+
+mod documents;
+mod pieces;
+mod policies;
+mod schemas;

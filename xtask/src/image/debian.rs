@@ -1,0 +1,124 @@
+//! The two Debian roots, by mmdebstrap: what the appliance is made of, and the workshop's tools. Fetched once, kept with the project's tools.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::digest::Digest;
+use super::recipe::{Recipe, SUITE};
+use crate::progress::Progress;
+use crate::setup::{Tools, archives};
+use crate::shell::{answer, logged};
+
+/// Longer than a slow line takes for 200 MB.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// A root: a tar, or a directory.
+pub struct Root {
+    /// Where.
+    pub path: PathBuf,
+    /// Of what is in it.
+    pub digest: Digest,
+}
+
+/// The appliance's root, as a tar.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn root(progress: &Progress, tools: &Tools, recipe: &Recipe, fresh: bool) -> Result<Root> {
+    let mut arguments: Vec<String> =
+        recipe.list("packages/exclude.list")?.iter().map(|path| format!("--dpkgopt=path-exclude={path}")).collect();
+    arguments.push(format!("--include={}", recipe.list("packages/image.list")?.join(",")));
+    let purge = recipe.list("packages/purge.list")?.join(" ");
+    // Without their scripts, which tidy up a living system, and some of which need one another. Forced: the essential ones among them refuse
+    // otherwise, and nothing that needs them is ever run.
+    arguments.push(format!("--customize-hook=cd \"$1/var/lib/dpkg/info\"; for name in {purge}; do rm -f $name.prerm $name.postrm; done"));
+    arguments.push(format!("--customize-hook=chroot \"$1\" dpkg --purge --force-all {purge}"));
+    let wanted = Wanted { name: "root", suffix: ".tar", what: "the appliance's Debian packages", arguments };
+    let path = wanted.fetch(progress, tools, recipe, fresh)?;
+    Ok(Root { digest: Digest::of_file(&path)?, path })
+}
+
+/// The workshop's root, as a directory.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn builder(progress: &Progress, tools: &Tools, recipe: &Recipe, fresh: bool) -> Result<Root> {
+    let mut arguments: Vec<String> =
+        ["doc", "man", "locale", "info"].map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}/*")).to_vec();
+    arguments.push(format!("--include={}", recipe.list("packages/builder.list")?.join(",")));
+    arguments.push("--customize-hook=mkdir \"$1/work\"".to_owned());
+    let wanted = Wanted { name: "builder", suffix: "", what: "the tools that make the disk", arguments };
+    let path = wanted.fetch(progress, tools, recipe, fresh)?;
+    Ok(Root { digest: Digest::of_file(&path.join("var/lib/dpkg/status"))?, path })
+}
+
+/// One root.
+struct Wanted {
+    name: &'static str,
+    suffix: &'static str,
+    what: &'static str,
+    arguments: Vec<String>,
+}
+
+impl Wanted {
+    /// The root, from the store or from the network.
+    fn fetch(&self, progress: &Progress, tools: &Tools, recipe: &Recipe, fresh: bool) -> Result<PathBuf> {
+        let store = tools.path("image");
+        std::fs::create_dir_all(&store).with_context(|| format!("cannot make {}", store.display()))?;
+        let key = Digest::of(format!("{SUITE} {} {}", recipe.epoch(), self.arguments.join("\n")).as_bytes());
+        let kept = store.join(format!("{}-{}{}", self.name, key.short(), self.suffix));
+        if kept.exists() && !fresh {
+            return Ok(kept);
+        }
+        progress.say(format_args!("image: fetching {} ({SUITE}), one to three minutes, once", self.what));
+        let new = store.join(format!("new-{}-{}{}", self.name, std::process::id(), self.suffix));
+        let fetched =
+            logged(progress, "mmdebstrap", &mut self.mmdebstrap(recipe, &new)?, &tools.log(&format!("mmdebstrap-{}", self.name)), LIMIT);
+        let placed = fetched.and_then(|()| {
+            remove(&kept)?;
+            std::fs::rename(&new, &kept).with_context(|| format!("cannot put {} in place", kept.display()))
+        });
+        if placed.is_err() {
+            remove(&new)?;
+        }
+        placed.map(|()| kept)
+    }
+
+    fn mmdebstrap(&self, recipe: &Recipe, into: &std::path::Path) -> Result<Command> {
+        let mut command = Command::new("nice");
+        command.args(["-n", "10", "mmdebstrap", "--mode=root", "--variant=essential"]).args(&self.arguments);
+        for option in ["Acquire::Check-Valid-Until", "Acquire::Check-Date"] {
+            // As this machine's own apt is told: its archive may be a snapshot.
+            if answer("apt-config", &["dump", "--format", "%v", option]).is_ok_and(|value| value == "false") {
+                command.arg(format!("--aptopt={option} \"false\""));
+            }
+        }
+        command.arg(SUITE).arg(into);
+        command.args(sources()?);
+        command.env("SOURCE_DATE_EPOCH", recipe.epoch().to_string());
+        Ok(command)
+    }
+}
+
+/// apt's source lines: the release from the archives that this machine itself uses.
+fn sources() -> Result<Vec<String>> {
+    let archives = archives();
+    let main = archives.main.context("apt knows no Debian archive (a source whose address ends in /debian); add one to its sources")?;
+    let mut lines = vec![format!("deb {main} {SUITE} main"), format!("deb {main} {SUITE}-updates main")];
+    lines.extend(archives.security.map(|security| format!("deb {security} {SUITE}-security main")));
+    Ok(lines)
+}
+
+/// Removes a file or a directory, if it is there.
+fn remove(path: &std::path::Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

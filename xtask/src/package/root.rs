@@ -1,0 +1,50 @@
+//! The Debian system that the package is tried in, without the gateway: fetched once, kept with the project's tools.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::progress::Progress;
+use crate::setup::{self, Tools, archives};
+use crate::shell::{answer, logged};
+
+/// What the package needs, and what makes a system of it that boots.
+const INCLUDE: &str = "--include=systemd,systemd-sysv,iproute2,nftables";
+/// Longer than a slow line takes for 60 MB.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// The system as a tar, of the same release as this machine: the package needs the C library that it was built with, or a later one.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn tar(progress: &Progress) -> Result<PathBuf> {
+    setup::run(&setup::Arguments::for_package_test())?;
+    let tools = Tools::open()?;
+    let _lock = tools.lock()?;
+    let suite = answer("sh", &["-c", ". /etc/os-release && echo \"$VERSION_CODENAME\""])?;
+    let kept = tools.path(&format!("package-root-{suite}.tar"));
+    if kept.exists() {
+        return Ok(kept);
+    }
+    let main = archives().main.context("apt knows no Debian archive (a source whose address ends in /debian); add one to its sources")?;
+    progress.say(format_args!("package: fetching a Debian system ({suite}) to try it in, about a minute, once"));
+    let new = tools.path(&format!("package-root.{}.tar", std::process::id()));
+    let mut command = Command::new("mmdebstrap");
+    command.args(["--mode=root", "--variant=minbase", INCLUDE]);
+    command.args(["doc", "man", "locale", "info"].map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}/*")));
+    // The package's own pages are looked for.
+    command.args(["--dpkgopt=path-include=/usr/share/man/man[58]/gateway*", "--dpkgopt=path-include=/usr/share/doc/gateway/*"]);
+    for option in ["Acquire::Check-Valid-Until", "Acquire::Check-Date"] {
+        // As this machine's own apt is told: its archive may be a snapshot.
+        if answer("apt-config", &["dump", "--format", "%v", option]).is_ok_and(|value| value == "false") {
+            command.arg(format!("--aptopt={option} \"false\""));
+        }
+    }
+    command.arg(&suite).arg(&new).arg(format!("deb {main} {suite} main"));
+    logged(progress, "mmdebstrap", &mut command, &tools.log("mmdebstrap-package"), LIMIT)
+        .inspect_err(|_| drop(std::fs::remove_file(&new)))?;
+    std::fs::rename(&new, &kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    Ok(kept)
+}

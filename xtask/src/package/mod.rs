@@ -20,7 +20,7 @@ use staged::Staged;
 
 /// What `package` is asked for.
 ///
-/// Builds target/package/gateway_<version>_<arch>.deb, to be installed with `apt install ./…`, and gateway-<version>-<arch>-linux.tar.gz,
+/// Builds `target/package/gateway_<version>_<arch>.deb`, to be installed with `apt install ./…`, and `gateway-<version>-<arch>-linux.tar.gz`,
 /// to be unpacked into /usr/local.
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -2,7 +2,7 @@
 
 use crate::differences;
 use crate::network::LegIndex;
-use crate::policy::{Action, Forward, Named, Policy, Rule, SourceNat, Validation};
+use crate::policy::{Action, Forward, Named, Policy, Rule, SourceNat, Validation, Zone};
 
 /// Another policy than the one before. Places are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub enum Change {
     InsertForward(Forward),
     /// Another source validation.
     Validation(LegIndex, Validation),
+    /// A leg leaves its zone for another one, or for none.
+    Zone(LegIndex, Option<Zone>),
 }
 
 /// The name's number of what is new.
@@ -33,7 +35,10 @@ const NEW: u8 = 200;
 impl Change {
     /// Whether flows may be translated otherwise after it.
     pub fn translates(&self) -> bool {
-        matches!(self, Self::RemoveSourceNat(_) | Self::InsertSourceNat(_) | Self::RemoveForward(_) | Self::InsertForward(_))
+        matches!(
+            self,
+            Self::RemoveSourceNat(_) | Self::InsertSourceNat(_) | Self::RemoveForward(_) | Self::InsertForward(_) | Self::Zone(..)
+        )
     }
 
     /// The policy after the change; the same one when the daemon would refuse the changed one.
@@ -52,6 +57,7 @@ impl Change {
             Self::RemoveForward(at) => remove(&mut changed.forwards, *at),
             Self::InsertForward(rule) => changed.forwards.insert(0, Named { number: NEW, rule: rule.clone() }),
             Self::Validation(leg, validation) => changed.validation[*leg] = *validation,
+            Self::Zone(leg, zone) => changed.zones[*leg] = *zone,
         }
         let mut changed = if crate::generate::is_valid(&changed) { changed } else { policy.clone() };
         differences::begin_rates_anew(&mut changed, self.translates());

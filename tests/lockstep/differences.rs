@@ -110,7 +110,7 @@ pub fn maps_by_endpoint(datapath: Datapath) -> bool {
 
 /// Whether a stranger's packet to an external endpoint means the same in all lanes: **its port is a random one**, and must not be what a
 /// port forward listens to in one lane, or what a rule's `ports` match, only because of that. `peers`: the endpoint in each lane.
-pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)]) -> bool {
+pub fn may_stray(lanes: &[Datapath], policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)]) -> bool {
     let forwarded = |forward: &Forward| {
         let listens = |(address, port): &(IpAddr, u16)| {
             let here = forward.address.is_none_or(|own| own.parse() == Ok(*address));
@@ -124,7 +124,7 @@ pub fn may_stray(policy: &Policy, transport: Transport, peers: &[(IpAddr, u16)])
     let pooled = |(address, _): &(IpAddr, u16)| matches!(address, IpAddr::V4(v4) if !pools(policy, *v4).is_empty());
     let from_outside = |named: &Named<SourceNat>| !matches!(named.rule.matching.from, Some(Zone::Lan | Zone::Dmz | Zone::Opt));
     // **Endpoint-independent filtering** is nothing that the kernel's NAT can do: who is a stranger stays one.
-    if policy.source_nat.iter().any(|named| named.rule.open_filtering) {
+    if lanes.contains(&Datapath::Nftables) && policy.source_nat.iter().any(|named| named.rule.open_filtering) {
         return false;
     }
     if peers.iter().any(pooled) && policy.source_nat.iter().any(from_outside) {

@@ -5,10 +5,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::case::Case;
 use crate::change::Change;
 use crate::network::LEGS;
 use crate::policy::{Action, Forward, Matching, Named, Policy, Ports, Protocol, Rule, SourceNat, Translate, Validation, Zone};
-use crate::run::Case;
 use crate::traffic::{DestinationPort, First, Open, SENDERS, SourcePort, Step, TARGETS, Transport, can_talk, sender, target};
 
 /// What rules and sets name.
@@ -211,6 +211,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => source_nat().prop_map(Change::InsertSourceNat),
         1 => any::<u8>().prop_map(Change::RemoveForward),
         1 => forward().prop_map(Change::InsertForward),
+        1 => (2..LEGS.len(), option::of(zone())).prop_map(|(leg, zone)| Change::Zone(leg, zone)),
         1 => (0..LEGS.len(), validation()).prop_map(|(leg, validation)| Change::Validation(leg, validation)),
     ]
 }

@@ -37,8 +37,10 @@ pub enum Datapath {
 }
 
 impl Datapath {
-    /// All of them: the lanes of every run.
+    /// All of them.
     pub const ALL: &'static [Self] = &[Self::Tc, Self::Xdp, Self::Nftables];
+    /// Our own, which differ in less than all do.
+    pub const OURS: &'static [Self] = &[Self::Tc, Self::Xdp];
 
     /// `[datapath] mode`
     pub fn mode(self) -> &'static str {

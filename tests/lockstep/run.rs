@@ -1,14 +1,14 @@
 //! One case in all lanes: a policy, traffic, another policy, more traffic.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gateway_tests::frames::{Path, address};
 
-use crate::answers::{About, Answers};
-use crate::change::Change;
+use crate::answers::Answers;
+use crate::case::{Case, Seen};
 use crate::counters::Counters;
 use crate::differences;
 use crate::lane::{Datapath, Lane};
@@ -18,68 +18,10 @@ use crate::payload;
 use crate::policy::Policy;
 use crate::talk::{Ends, Side, Talk, Word};
 use crate::traffic::{DestinationPort, First, Open, Step, Transport, can_talk, others_on, sender, target};
+use crate::under_way::Run;
 
 /// How long the daemon may take to answer what was refused.
 const ANSWERED: Duration = Duration::from_secs(3);
-
-/// A policy with traffic, and a change of it with traffic thereafter.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// The policy to begin with.
-    pub policy: Policy,
-    /// Traffic under it.
-    pub steps: Vec<Step>,
-    /// What is changed then, while the conversations are open.
-    pub change: Change,
-    /// Traffic after the change: of the same conversations, and new.
-    pub after: Vec<Step>,
-}
-
-/// As it can be written into [`crate::cases`].
-impl std::fmt::Display for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "policy: {:?}", self.policy)?;
-        for (name, steps) in [("steps", &self.steps), ("after", &self.after)] {
-            writeln!(f, "{name}:")?;
-            steps.iter().try_for_each(|step| writeln!(f, "    {step:?},"))?;
-        }
-        writeln!(f, "change: {:?}", self.change)
-    }
-}
-
-/// What a run has seen, for showing that it has seen something.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    /// Packets sent, in each lane.
-    pub packets: u64,
-    /// Of these, forwarded.
-    pub forwarded: u64,
-    /// Dropped.
-    pub dropped: u64,
-    /// Forwarded with another source.
-    pub source_nat: u64,
-    /// Forwarded with another destination.
-    pub destination_nat: u64,
-    /// Replies that came back to their origin.
-    pub restored: u64,
-    /// Of conversations that were open when the policy changed: packets that were dropped then.
-    pub cut: u64,
-    /// Conversations whose senders were told that they are refused.
-    pub answered: u64,
-}
-
-impl std::ops::AddAssign for Seen {
-    fn add_assign(&mut self, other: Self) {
-        self.packets += other.packets;
-        self.forwarded += other.forwarded;
-        self.dropped += other.dropped;
-        self.source_nat += other.source_nat;
-        self.destination_nat += other.destination_nat;
-        self.restored += other.restored;
-        self.cut += other.cut;
-        self.answered += other.answered;
-    }
-}
 
 /// The lanes, and what they remember between cases.
 pub struct Lanes<'a> {
@@ -187,6 +129,10 @@ impl<'a> Lanes<'a> {
         Ok(after)
     }
 
+    fn datapaths(&self) -> Vec<Datapath> {
+        self.lanes.iter().map(|lane| lane.datapath).collect()
+    }
+
     fn counters(&self) -> Result<Vec<Counters>> {
         let questions = self.lanes.iter().map(Lane::ask_counters).collect::<Result<Vec<_>>>()?;
         questions.into_iter().map(|question| Ok(Counters::of(&question.answer()?["drops"]))).collect()
@@ -263,7 +209,7 @@ impl<'a> Lanes<'a> {
         let transport = other.transport;
         let first = if transport == Transport::Echo { First::Improper(0) } else { First::Proper };
         let peers = other.peers();
-        if !differences::may_stray(&run.policy, transport, &peers) {
+        if !differences::may_stray(&self.datapaths(), &run.policy, transport, &peers) {
             return None;
         }
         let ends = self.ends(|lane| {
@@ -300,14 +246,17 @@ impl<'a> Lanes<'a> {
 
     /// One packet in all lanes.
     fn say(&mut self, run: &mut Run, talk: usize, side: Side, word: Word) -> Result<()> {
-        let datapaths: Vec<Datapath> = self.lanes.iter().map(|lane| lane.datapath).collect();
+        let datapaths = self.datapaths();
         let Some(word) = run.talks[talk].sensible(side, word).filter(|_| !run.talks[talk].has_ended()) else { return Ok(()) };
         if !differences::is_said(&datapaths, &run.talks[talk], side, word) {
             return Ok(());
         }
         // To a flow that has been cut the far side is a stranger.
         let spoken = &run.talks[talk];
-        if spoken.phase < run.phase && side == Side::Far && !differences::may_stray(&run.policy, spoken.transport, &spoken.peers()) {
+        if spoken.phase < run.phase
+            && side == Side::Far
+            && !differences::may_stray(&datapaths, &run.policy, spoken.transport, &spoken.peers())
+        {
             return Ok(());
         }
         self.packets += 1;
@@ -393,7 +342,7 @@ impl<'a> Lanes<'a> {
 
     /// The same senders hear the same, soon.
     fn same_answers(&mut self, run: &mut Run) -> Result<()> {
-        let datapaths: Vec<Datapath> = self.lanes.iter().map(|lane| lane.datapath).collect();
+        let datapaths = self.datapaths();
         let mut heard = vec![Answers::new(); self.lanes.len()];
         let begun = Instant::now();
         loop {
@@ -439,84 +388,5 @@ impl<'a> Lanes<'a> {
             ensure!(sharing(pair[0]) == sharing(pair[1]), "different conversations share an external endpoint");
         }
         Ok(())
-    }
-}
-
-/// A case under way.
-struct Run {
-    talks: Vec<Talk>,
-    phase: usize,
-    policy: Policy,
-    seen: Seen,
-    log: Vec<String>,
-    /// Open conversations are having their first words under the second policy.
-    meeting: bool,
-    /// The change of the policy may have changed translations.
-    translates: bool,
-    /// The last payload of these.
-    met: u32,
-    /// The conversation of each payload.
-    numbers: HashMap<u32, usize>,
-}
-
-impl Run {
-    fn new(policy: Policy) -> Self {
-        Self {
-            talks: Vec::new(),
-            phase: 0,
-            policy,
-            seen: Seen::default(),
-            log: Vec::new(),
-            meeting: false,
-            translates: false,
-            met: 0,
-            numbers: HashMap::new(),
-        }
-    }
-
-    /// The open conversations.
-    fn open(&self) -> Vec<usize> {
-        (0..self.talks.len()).filter(|talk| self.talks[*talk].is_open()).collect()
-    }
-
-    /// One of the open conversations.
-    fn pick(&self, of: u8) -> Option<usize> {
-        let open = self.open();
-        open.get(usize::from(of) % open.len().max(1)).copied()
-    }
-
-    /// The conversation that was answered in a lane.
-    fn answered(&self, lane: usize, about: About) -> Option<usize> {
-        let ends = |path: Path| (path.source, path.source_port, path.destination, path.destination_port);
-        match about {
-            // What was answered while flows were ended is like the counters: see `differences::count_endings_alike`.
-            About::Packet(number) => self.numbers.get(&number).copied().filter(|_| number > self.met),
-            About::Path(path) => self.talks.iter().position(|talk| {
-                if talk.phase < self.phase {
-                    return false;
-                }
-                let mut sent = [Side::Near, Side::Far].into_iter().filter_map(|side| talk.path(lane, side));
-                talk.transport == Transport::Tcp && sent.any(|(_, sent)| ends(sent) == ends(path.back()))
-            }),
-        }
-    }
-
-    /// The conversation between these ends.
-    fn talk(&mut self, new: Talk) -> Option<usize> {
-        let same = |old: &Talk| {
-            let (a, b) = (old.ends[0].near, new.ends[0].near);
-            old.transport == new.transport && Path { ttl: 0, ..a } == Path { ttl: 0, ..b } && old.leg == new.leg
-        };
-        if let Some(old) = self.talks.iter().position(same) {
-            return (self.talks[old].first == new.first && !self.talks[old].has_ended()).then_some(old);
-        }
-        self.talks.push(new);
-        Some(self.talks.len() - 1)
-    }
-
-    fn describe(&self, talk: usize, side: Side, word: Word, path: &Path) -> String {
-        let Path { source, source_port, destination, destination_port, ttl, .. } = path;
-        let transport = self.talks[talk].transport;
-        format!("talk {talk}, {side:?} {word:?}: {transport:?} {source} {source_port} -> {destination} {destination_port}, ttl {ttl}")
     }
 }

@@ -53,19 +53,12 @@ impl Family {
         }
     }
 
-    /// Of its ICMP's fields.
+    /// Of its ICMP, both of the fields and as `meta l4proto`: nft's own word. Of the other spellings (`ipv6-icmp`) it asks /etc/protocols, which
+    /// small systems do not have.
     pub fn icmp(self) -> &'static str {
         match self {
             Self::V4 => "icmp",
             Self::V6 => "icmpv6",
-        }
-    }
-
-    /// Of its ICMP as `meta l4proto`.
-    pub fn icmp_protocol(self) -> &'static str {
-        match self {
-            Self::V4 => "icmp",
-            Self::V6 => "ipv6-icmp",
         }
     }
 

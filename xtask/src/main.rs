@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod debian;
 mod demo;
 mod image;
+mod kernels;
 mod lab;
 mod layers;
 mod package;

@@ -10,7 +10,7 @@ use gateway_tests::skip::SKIP_LOG;
 
 use crate::progress::Progress;
 use crate::shell::{cargo, target_directory};
-use crate::{image, package, setup};
+use crate::{image, kernels, package, setup};
 
 /// What `test` is asked for.
 #[derive(clap::Args)]
@@ -18,6 +18,12 @@ pub struct Arguments {
     /// Run the long versions too: tests marked `#[ignore]`, and more cases (`GATEWAY_TEST_FULL=1`).
     #[arg(long)]
     full: bool,
+    /// Run one part only: the namespace tests inside virtual machines with Debian's kernels 6.1, 6.12 and the newest. Needs root.
+    #[arg(long, conflicts_with_all = ["full", "filter"])]
+    kernels: bool,
+    /// Fetch the kernels again, although they are here.
+    #[arg(long, requires = "kernels")]
+    fresh: bool,
     /// Run only the tests whose path contains this.
     filter: Option<String>,
 }
@@ -32,6 +38,9 @@ pub const THREADS: &str = "2";
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::start();
     setup::run(&setup::Arguments::default())?;
+    if arguments.kernels {
+        return on_kernels(&progress, arguments.fresh);
+    }
     progress.say("build: the workspace with all its tests");
     // All targets at once, so that the tests find the `gateway` program and nothing is built twice.
     let built = cargo().args(["build", "--workspace", "--all-targets"]).status().context("cannot run cargo")?;
@@ -43,12 +52,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     command.args(["--", "--test-threads", THREADS]);
     if arguments.full {
         command.arg("--include-ignored").env("GATEWAY_TEST_FULL", "1");
-        // Only root can boot what the package is tried in, and the image; the tests say so themselves.
+        // Only root can make what the package is tried in, the image and the kernels' system; the tests say so themselves.
         if rustix::process::geteuid().is_root() && arguments.filter.is_none() {
             progress.say("build: the package, which has tests of its own");
             command.env(package::TEST_DIRECTORY, package::for_tests(&progress)?);
             progress.say("build: the image, which has a test of its own");
             image::for_tests(&progress)?.name_in(&mut command);
+            command.env(kernels::TEST_DIRECTORY, kernels::for_tests(&progress, false)?);
         }
     }
     let mut child = command.env(SKIP_LOG, &skips.path).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
@@ -75,6 +85,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     println!("{} passed, {} failed, {} skipped", summary.passed, summary.failed, summary.skipped);
     // The numbers are the last word, so the verdict is in the exit code alone.
     Ok(if summary.failed == 0 && summary.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The tests that boot kernels, with the table of each.
+fn on_kernels(progress: &Progress, fresh: bool) -> Result<ExitCode> {
+    let directory = kernels::for_tests(progress, fresh)?;
+    progress.say("kernels: booting them one after another, some minutes each");
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--test", "kernels", "--", "--include-ignored", "--nocapture", "--test-threads", THREADS]);
+    let status = command.env(kernels::TEST_DIRECTORY, directory).status().context("cannot run cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The file to which the harness appends a line per skip.

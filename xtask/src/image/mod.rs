@@ -91,6 +91,16 @@ pub fn for_tests(progress: &Progress) -> Result<Image> {
     build(progress, &Arguments::default()).map(|(_, image)| image)
 }
 
+/// The workshop alone: a root with qemu in it.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn workshop(progress: &Progress) -> Result<PathBuf> {
+    let tools = Tools::open()?;
+    let _lock = tools.lock()?;
+    Ok(debian::builder(progress, &tools, &Recipe::read()?, false)?.path)
+}
+
 fn build(progress: &Progress, arguments: &Arguments) -> Result<(Report, Image)> {
     ensure!(rustix::process::geteuid().is_root(), "the image's root belongs to root, and only root can make files of root; run it as root");
     setup::run(&setup::Arguments::for_image())?;

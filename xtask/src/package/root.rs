@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::debian::{own_suite, snapshot_options, sources};
 use crate::progress::Progress;
-use crate::setup::{self, Tools, archives};
-use crate::shell::{answer, logged};
+use crate::setup::{self, Tools};
+use crate::shell::logged;
 
 /// What the package needs, and what makes a system of it that boots.
 const INCLUDE: &str = "--include=systemd,systemd-sysv,iproute2,nftables";
@@ -23,12 +24,11 @@ pub fn tar(progress: &Progress) -> Result<PathBuf> {
     setup::run(&setup::Arguments::for_package_test())?;
     let tools = Tools::open()?;
     let _lock = tools.lock()?;
-    let suite = answer("sh", &["-c", ". /etc/os-release && echo \"$VERSION_CODENAME\""])?;
+    let suite = own_suite()?;
     let kept = tools.path(&format!("package-root-{suite}.tar"));
     if kept.exists() {
         return Ok(kept);
     }
-    let main = archives().main.context("apt knows no Debian archive (a source whose address ends in /debian); add one to its sources")?;
     progress.say(format_args!("package: fetching a Debian system ({suite}) to try it in, about a minute, once"));
     let new = tools.path(&format!("package-root.{}.tar", std::process::id()));
     let mut command = Command::new("mmdebstrap");
@@ -36,13 +36,7 @@ pub fn tar(progress: &Progress) -> Result<PathBuf> {
     command.args(["doc", "man", "locale", "info"].map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}/*")));
     // The package's own pages are looked for.
     command.args(["--dpkgopt=path-include=/usr/share/man/man[58]/gateway*", "--dpkgopt=path-include=/usr/share/doc/gateway/*"]);
-    for option in ["Acquire::Check-Valid-Until", "Acquire::Check-Date"] {
-        // As this machine's own apt is told: its archive may be a snapshot.
-        if answer("apt-config", &["dump", "--format", "%v", option]).is_ok_and(|value| value == "false") {
-            command.arg(format!("--aptopt={option} \"false\""));
-        }
-    }
-    command.arg(&suite).arg(&new).arg(format!("deb {main} {suite} main"));
+    command.args(snapshot_options()).arg(&suite).arg(&new).args(sources(&suite)?);
     logged(progress, "mmdebstrap", &mut command, &tools.log("mmdebstrap-package"), LIMIT)
         .inspect_err(|_| drop(std::fs::remove_file(&new)))?;
     std::fs::rename(&new, &kept).with_context(|| format!("cannot make {}", kept.display()))?;

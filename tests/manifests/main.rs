@@ -6,4 +6,5 @@
 mod documents;
 mod pieces;
 mod policies;
+mod remedies;
 mod schemas;

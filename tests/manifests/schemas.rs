@@ -16,7 +16,7 @@ use crate::documents::{Manifest, all, topologies};
 const DIRECTORY: &str = "GATEWAY_SCHEMAS";
 
 /// The directory; records the skip of `test` where there is none.
-fn directory(test: &str) -> Option<PathBuf> {
+pub fn directory(test: &str) -> Option<PathBuf> {
     let directory = std::env::var_os(DIRECTORY).map(PathBuf::from);
     if directory.is_none() {
         skip(test, &format!("{DIRECTORY} names no directory with the platforms' schemas"));
@@ -25,7 +25,7 @@ fn directory(test: &str) -> Option<PathBuf> {
 }
 
 /// What is wrong with a document; nothing when all is well.
-fn complaints(schemas: &Path, document: &Value) -> Vec<String> {
+pub fn complaints(schemas: &Path, document: &Value) -> Vec<String> {
     let kind = document["kind"].as_str().unwrap_or_default();
     match (document["apiVersion"].as_str().unwrap_or_default(), kind) {
         ("kubevirt.io/v1", "VirtualMachine") => {

@@ -14,6 +14,8 @@ in_a_lab! { the_start_after_a_crash_takes_over_and_its_stop_restores_what_was_be
 
 fn a_crash_closes_the_way_between_zones(lab: &Lab, gateway: &Gateway<'_>) {
     assert!(answers(&lab.vm1, SERVER) && answers(&lab.vm1, SERVER_V6));
+    // Programs on a link go with the daemon. Filters of clsact, before Linux 6.6, stay, and let nothing new through by themselves.
+    let filters_stay = gateway.interface("eth1").unwrap()["attach"] == "clsact";
     gateway.crash().unwrap();
     for (from, to) in [(&lab.vm1, SERVER), (&lab.vm2, ONPREM), (&lab.onprem, VM1), (&lab.vm1, SERVER_V6)] {
         assert!(is_silent(from, to), "{to}");
@@ -23,6 +25,10 @@ fn a_crash_closes_the_way_between_zones(lab: &Lab, gateway: &Gateway<'_>) {
         assert_eq!(lab.gateway.run("cat", &[&format!("/proc/sys/net/{key}")]).unwrap().trim(), "1", "{key}");
     }
     lab.gateway.run("nft", &["flush", "ruleset"]).unwrap();
+    if filters_stay {
+        assert!(is_silent(&lab.vm1, SERVER) && is_silent(&lab.onprem, VM1));
+        return;
+    }
     assert!(answers(&lab.vm1, SERVER) && answers(&lab.onprem, VM1), "unfiltered and untranslated");
 }
 

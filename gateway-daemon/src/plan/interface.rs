@@ -31,6 +31,8 @@ pub enum ModeReason {
     Configured,
     /// The policy says XDP, and the driver can.
     ConfiguredXdp,
+    /// The policy says XDP, and the kernel does not say who accepts redirected frames.
+    ConfiguredXdpUntold,
     /// The policy says XDP, the driver cannot.
     NotNative,
     /// The policy says nftables: the kernel forwards.
@@ -50,6 +52,10 @@ impl fmt::Display for ModeReason {
         f.write_str(match self {
             Self::Configured => "the policy asks for tc",
             Self::ConfiguredXdp => "the policy asks for xdp",
+            Self::ConfiguredXdpUntold => {
+                "the policy asks for xdp, but the kernel does not say which drivers accept frames from it (before Linux 6.3): \
+                 it drops what it may, and tc forwards"
+            }
             Self::NotNative => "the policy asks for xdp, but the driver has no native XDP: tc alone",
             Self::Nftables => "the policy asks for nftables: no program is attached",
             Self::Veth => "auto: on a veth any XDP program makes the sender give up TSO, which costs more per byte than tc does",
@@ -132,9 +138,12 @@ fn mode(model: &Model, link: &Link) -> (bool, ModeReason) {
     match configured {
         DatapathMode::Tc => (false, ModeReason::Configured),
         DatapathMode::Nftables => (false, ModeReason::Nftables),
-        // Where the kernel does not say, attaching tells.
-        DatapathMode::Xdp if native == Some(false) => (false, ModeReason::NotNative),
-        DatapathMode::Xdp => (true, ModeReason::ConfiguredXdp),
+        DatapathMode::Xdp => match native {
+            Some(true) => (true, ModeReason::ConfiguredXdp),
+            Some(false) => (false, ModeReason::NotNative),
+            // Attaching tells whether it can be, but not where frames may be sent.
+            None => (true, ModeReason::ConfiguredXdpUntold),
+        },
         DatapathMode::Auto if link.kind.as_deref() == Some("veth") => (false, ModeReason::Veth),
         DatapathMode::Auto => match native {
             Some(true) => (true, ModeReason::Native),

@@ -76,17 +76,23 @@ fn finding(leg: &Leg, cpus: u32, current: u32, most: u32) -> Finding {
     }
     Finding {
         id: Id::Queues,
-        severity: Severity::Warning,
+        // A veth's other end is on this machine too: as a rule whoever sends into it does the receiving, whatever its queues are.
+        severity: if leg.kind() == "veth" { Severity::Note } else { Severity::Warning },
         interface: Some(name.to_owned()),
         title: format!("{name} has {} for {}", counted(current, "receive queue"), counted(cpus, "CPU")),
         evidence: vec![match leg.hardware.channels {
             Some(_) => format!("channels in use {current}, possible {most} (ethtool -l {name})"),
             None => format!("made with {} for receiving (ip -d link show {name})", counted(current, "queue")),
         }],
-        consequence: format!(
-            "Packets that arrive on {name} are worked on by {} at a time, however many the machine has.",
-            counted(current, "CPU")
-        ),
+        consequence: match leg.kind() {
+            "veth" => {
+                format!("With GRO or XDP on it, packets that arrive on {name} are worked on by {} at a time.", counted(current, "CPU"))
+            }
+            _ => format!(
+                "Packets that arrive on {name} are worked on by {} at a time, however many the machine has.",
+                counted(current, "CPU")
+            ),
+        },
         remedies,
     }
 }

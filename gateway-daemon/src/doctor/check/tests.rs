@@ -92,7 +92,11 @@ fn securing_macs_alone_is_how_it_should_be() {
     let (_, inner) = pair();
     let outcome = port_security(&scene(&[&inner]), &[(inner.clone(), secured(Passes::Yes, Passes::Yes, Passes::No))]);
     assert_eq!(found(&outcome), [(Id::ForeignMac, Severity::Note)]);
-    assert_eq!(outcome.good.len(), 2);
+    assert_eq!((outcome.good.len(), outcome.skipped.len()), (2, 0));
+    let mut both = inner.clone();
+    both.link.addresses.push("fd00:227::15/64".parse().unwrap());
+    let outcome = port_security(&scene(&[&both]), &[(both.clone(), secured(Passes::Yes, Passes::Yes, Passes::Yes))]);
+    assert_eq!(outcome.skipped, ["eth1: what passes of IPv6, as only IPv4 is tried"], "what was not tried is said");
     let open = port_security(&scene(&[&inner]), &[(inner, secured(Passes::Yes, Passes::No, Passes::Yes))]);
     assert_eq!(found(&open), [(Id::ForeignDestination, Severity::Fault)]);
 }
@@ -106,6 +110,8 @@ fn too_few_queues_are_mended_where_they_can_be() {
     let remedies: Vec<&Remedy> = outcome.findings.iter().flat_map(|finding| &finding.remedies).collect();
     assert!(matches!(remedies[0], Remedy::Yaml { text, .. } if text.contains("          networkInterfaceMultiqueue: true\n")));
     assert_eq!(remedies[1], &Remedy::Command { lines: vec!["ethtool -L eth1 combined 4".to_owned()] });
+    inner.link.kind = Some("veth".to_owned());
+    assert_eq!(found(&queues(&scene, &[inner.clone()])), [(Id::Queues, Severity::Note)], "both ends are on this machine");
     inner.link.kind = Some("vlan".to_owned());
     assert!(queues(&scene, &[inner]).findings.is_empty(), "its queues are those of the link below");
 }

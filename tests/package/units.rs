@@ -62,6 +62,22 @@ fn a_gateway_that_died_comes_back_and_a_hung_one_is_replaced() {
     });
 }
 
+/// Debian's own nftables.service flushes the whole ruleset when it starts, and the gateway's table with it.
+#[test]
+#[ignore = "boots a container; see `cargo xtask package --test`"]
+fn a_restart_of_nftables_does_not_take_the_guard_away() {
+    with_seed("units::a_restart_of_nftables_does_not_take_the_guard_away", |lab, container, _| {
+        let tables = || container.run("nft list tables").unwrap();
+        assert!(tables().contains("table inet gateway_default"), "{}", tables());
+        container.run("systemctl restart nftables").unwrap();
+        wait_until(PATIENCE, "the guard to be back", || Ok(tables().contains("table inet gateway_default"))).unwrap();
+        assert!(container.journal().contains("put back"), "{}", container.journal());
+        assert!(answers(&lab.vm1, SERVER), "{}", container.journal());
+        // The administrator's own rules are there as well.
+        assert!(tables().contains("table inet filter"), "{}", tables());
+    });
+}
+
 #[test]
 #[ignore = "boots a container; see `cargo xtask package --test`"]
 fn a_broken_policy_is_tried_again_until_it_is_mended() {

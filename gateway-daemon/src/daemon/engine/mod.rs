@@ -7,6 +7,7 @@ mod drops;
 mod ebpf;
 mod nftables;
 mod scene;
+mod standing;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -185,8 +186,9 @@ impl Engine {
 
     /// Asks whether what [`Engine::protect`] put in place still stands, and if not, has it put there again.
     pub async fn verify(&mut self, scene: Scene<'_>) {
-        if let Self::Nftables(nftables) = self {
-            nftables.verify(scene).await;
+        match self {
+            Self::Ebpf(ebpf) => ebpf.verify(scene).await,
+            Self::Nftables(nftables) => nftables.verify(scene).await,
         }
     }
 

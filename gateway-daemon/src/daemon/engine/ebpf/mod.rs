@@ -13,6 +13,7 @@ use clock::now;
 use gateway_ebpf::abi::Event;
 use refusals::Refusals;
 
+use super::standing::Standing;
 use super::{Scene, Told};
 use crate::daemon::{DaemonError, error};
 use crate::datapath::{Capacity, Datapath, Ring, Swept, TcHook, inspect};
@@ -34,6 +35,7 @@ pub struct Ebpf {
     datapath: Datapath,
     /// The policy that the guard table was made from.
     guarded: Option<Model>,
+    standing: Standing,
     /// The last sweep.
     swept: Swept,
     ended: Ended,
@@ -62,6 +64,7 @@ impl Ebpf {
             refusals: Refusals::open(&mut datapath).map_err(runtime)?,
             datapath,
             guarded: None,
+            standing: Standing::open()?,
             swept: Swept::default(),
             ended: Ended::default(),
         })
@@ -75,8 +78,16 @@ impl Ebpf {
         if self.guarded.as_ref() != Some(scene.model) {
             guard::apply(scene.instance.as_str(), scene.model).await?;
             self.guarded = Some(scene.model.clone());
+            self.standing.applied(scene).await?;
         }
         Ok(())
+    }
+
+    /// Looks whether the guard table stands as it was applied; where it does not, the next [`Ebpf::protect`] applies it again.
+    pub async fn verify(&mut self, scene: Scene<'_>) {
+        if self.guarded.is_some() && !self.standing.stands(scene).await {
+            self.guarded = None;
+        }
     }
 
     /// The policy that the guard table was made from.
@@ -97,6 +108,7 @@ impl Ebpf {
     /// Ends what has been idle for too long, and says when to do so again.
     pub fn sweep(&mut self, scene: Scene<'_>) -> Duration {
         let begun = Instant::now();
+        self.standing.doubt();
         match self.datapath.sweep(now(), &scene.model.timeouts) {
             Ok(swept) => {
                 self.ended.flows += swept.ended;
@@ -135,6 +147,7 @@ impl Ebpf {
         tokio::select! {
             logged = next_logged(&mut self.logged) => Told::Logged(logged),
             () = self.refusals.ready() => Told::Refused,
+            () = self.standing.told() => Told::Rulesets,
         }
     }
 

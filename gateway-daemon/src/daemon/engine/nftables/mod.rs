@@ -11,23 +11,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::time::{Instant, sleep_until};
 
+use super::standing::{self, Standing};
 use super::{Scene, Told};
 use crate::daemon::{DaemonError, error};
 use crate::instance::InstanceName;
 use crate::inventory::Inventory;
 use crate::model::{InterfaceName, Model, ProtocolMatch};
 use crate::netlink::conntrack::{self, Conntrack, Entry, IpProtocol};
-use crate::netlink::rulesets::RulesetWatch;
-use crate::nftables::{self, Features, Flow, Mark, NftError, Ruleset, Shape};
+use crate::nftables::{self, Features, Flow, Mark, NftError, Ruleset};
 use crate::sysctl::{self, Saved};
-
-/// How often it is looked whether the ruleset stands. Somebody else's change is told at once; this is for what was missed.
-const SWEEP: Duration = Duration::from_secs(30);
-
-/// Between two looks while others change rulesets all the time.
-const VERIFY: Duration = Duration::from_secs(1);
 
 /// Why nftables forwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +37,7 @@ pub struct Nftables {
     features: Features,
     applied: Option<Applied>,
     conntrack: Conntrack,
-    watch: RulesetWatch,
-    /// When it was last looked whether the ruleset stands.
-    verified: Option<Instant>,
+    standing: Standing,
 }
 
 /// What the ruleset in force was made from.
@@ -54,8 +45,6 @@ struct Applied {
     model: Model,
     ground: Vec<(InterfaceName, Vec<IpNet>)>,
     ruleset: Ruleset,
-    /// As the kernel has it.
-    shape: Option<Shape>,
 }
 
 impl Nftables {
@@ -73,8 +62,7 @@ impl Nftables {
             features: Features { ipv6_everywhere, ..Features::probe().await? },
             applied: None,
             conntrack: Conntrack::open()?,
-            watch: RulesetWatch::open()?,
-            verified: None,
+            standing: Standing::open()?,
         })
     }
 
@@ -114,20 +102,18 @@ impl Nftables {
         }
         let instance = scene.instance.as_str();
         let ruleset = nftables::render(instance, scene.model, scene.inventory, scene.numbers, self.features);
-        let mut shape = None;
         let is_first = before.is_none();
+        let is_new = before.is_none_or(|applied| applied.ruleset != ruleset);
         match before {
-            Some(applied) if applied.ruleset == ruleset => shape = applied.shape,
+            Some(_) if !is_new => {}
             // The new ruleset goes on counting where the old one is now. What passes between this reading and the exchange is not counted.
             Some(applied) => ruleset.apply(&applied.ruleset.counters().await?).await?,
             None => ruleset.apply(&[]).await?,
         }
-        if shape.is_none() {
-            shape = Shape::of(instance).await?;
-            // Of our own change the kernel has told before nft has ended.
-            self.watch.forget();
+        if is_new {
+            self.standing.applied(scene).await?;
         }
-        self.applied = Some(Applied { model: scene.model.clone(), ground, ruleset, shape });
+        self.applied = Some(Applied { model: scene.model.clone(), ground, ruleset });
         if is_first {
             self.end_foreign(scene);
         }
@@ -137,35 +123,22 @@ impl Nftables {
         Ok(())
     }
 
-    /// Nothing expires by our hand; the next call looks whether the ruleset stands.
+    /// Nothing expires by our hand; it is looked now and then whether the ruleset stands.
     pub fn sweep(&mut self) -> Duration {
-        self.watch.suspect();
-        SWEEP
+        self.standing.doubt();
+        standing::AGAIN
     }
 
     /// Waits until somebody else has changed a ruleset.
     pub async fn told(&mut self) -> Told {
-        self.watch.changed().await;
-        // A machine whose rulesets change all the time is looked at only so often. Dropped while it waits, it must not forget.
-        self.watch.suspect();
-        if let Some(verified) = self.verified {
-            sleep_until(verified + VERIFY).await;
-        }
-        self.watch.forget();
+        self.standing.told().await;
         Told::Rulesets
     }
 
     /// Looks whether the ruleset stands as it was applied; where it does not, the next [`Nftables::protect`] applies it again.
     pub async fn verify(&mut self, scene: Scene<'_>) {
-        self.verified = Some(Instant::now());
-        let Some(applied) = &self.applied else { return };
-        match Shape::of(scene.instance.as_str()).await {
-            Ok(shape) if shape == applied.shape => {}
-            Ok(_) => {
-                tracing::error!("somebody has changed or removed the gateway's nft table; it is put back");
-                self.applied = None;
-            }
-            Err(failed) => tracing::warn!("{}", error::chain(&failed)),
+        if self.applied.is_some() && !self.standing.stands(scene).await {
+            self.applied = None;
         }
     }
 

@@ -14,8 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Process;
+use crate::wait::patience;
 
-/// How long [`Namespace::run`] lets a program run.
+/// How long [`Namespace::run`] lets a program run, by [`patience`].
 const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// A named network namespace, as `ip netns` knows it. Dropped, it kills what runs in it and disappears.
@@ -82,7 +83,7 @@ impl Namespace {
     /// When it cannot be started.
     pub fn output(&self, program: &str, args: &[&str]) -> Result<Output> {
         Command::new("timeout")
-            .args(["--kill-after=2", &RUN_LIMIT.as_secs().to_string(), "ip", "netns", "exec", &self.name, program])
+            .args(["--kill-after=2", &patience(RUN_LIMIT).as_secs().to_string(), "ip", "netns", "exec", &self.name, program])
             .args(args)
             .stdin(Stdio::null())
             .output()

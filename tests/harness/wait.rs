@@ -10,11 +10,21 @@ use crate::Namespace;
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(10);
 
+/// Names by how much everything takes longer than usual: a number. For machines that are emulated.
+const FACTOR: &str = "GATEWAY_TEST_PATIENCE";
+
+/// A limit of time, as long as it has to be on this machine.
+#[must_use]
+pub fn patience(limit: Duration) -> Duration {
+    limit * std::env::var(FACTOR).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+}
+
 /// Looks at `condition` every 10 ms until it gives a value, and fails after `timeout`, naming `what` was waited for.
 ///
 /// # Errors
 /// When time runs out, or when the condition itself fails.
 pub fn wait_for<T>(timeout: Duration, what: impl Display, mut condition: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let timeout = patience(timeout);
     let start = Instant::now();
     loop {
         if let Some(value) = condition()? {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::results::{self, Results};
 
 /// The longest that the plan may take, under emulation, on a machine that is busy.
-const LIMIT: Duration = Duration::from_secs(1500);
+const LIMIT: Duration = Duration::from_secs(1800);
 /// MiB. The root and the test programs take 250 of them, twice while they are unpacked.
 const MEMORY: &str = "2048";
 /// Unpacked one over another, in this order: the root, the kernel's modules, the tests.

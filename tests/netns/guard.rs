@@ -8,7 +8,7 @@ use gateway_tests::{Gateway, Lab};
 use crate::bench::{in_a_lab, in_both_modes};
 use crate::machine::Machine;
 use crate::policy::Policy;
-use crate::traffic::{PATIENCE, answers, is_silent};
+use crate::traffic::{PATIENCE, answers, ask, is_silent, udp};
 
 in_both_modes! { a_crash_closes_the_way_between_zones }
 in_a_lab! {
@@ -18,8 +18,10 @@ in_a_lab! {
 
 fn a_crash_closes_the_way_between_zones(lab: &Lab, gateway: &Gateway<'_>) {
     assert!(answers(&lab.vm1, SERVER) && answers(&lab.vm1, SERVER_V6));
-    // Programs on a link go with the daemon. Filters of clsact, before Linux 6.6, stay, and let nothing new through by themselves.
+    // Programs on a link go with the daemon. Filters of clsact, before Linux 6.6, stay: what is established goes on, and nothing new begins.
     let filters_stay = gateway.interface("eth1").unwrap()["attach"].as_str().unwrap().contains("clsact");
+    let (client, server) = (udp(&lab.vm1, "10.227.128.11:4000"), udp(&lab.pods, "10.128.0.1:5001"));
+    ask(&client, &server, "10.128.0.1:5001");
     gateway.crash().unwrap();
     for (from, to) in [(&lab.vm1, SERVER), (&lab.vm2, ONPREM), (&lab.onprem, VM1), (&lab.vm1, SERVER_V6)] {
         assert!(is_silent(from, to), "{to}");
@@ -30,6 +32,7 @@ fn a_crash_closes_the_way_between_zones(lab: &Lab, gateway: &Gateway<'_>) {
     }
     lab.gateway.run("nft", &["flush", "ruleset"]).unwrap();
     if filters_stay {
+        ask(&client, &server, "10.128.0.1:5001");
         assert!(is_silent(&lab.vm1, SERVER) && is_silent(&lab.onprem, VM1));
         return;
     }

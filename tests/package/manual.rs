@@ -59,7 +59,10 @@ fn the_package_brings_pages_and_completions_for_every_command() {
     installed(TEST, |_, container, _| {
         let help = container.run("gateway --help").unwrap();
         let commands = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
-        let commands: Vec<&str> = commands.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect();
+        // What is indented further goes on with the line before.
+        let names =
+            commands.take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+        let commands: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
         assert!(commands.contains(&"run") && commands.contains(&"status"), "{help}");
         for command in commands.iter().filter(|command| **command != "help") {
             assert!(container.path(&format!("/usr/share/man/man8/gateway-{command}.8.gz")).is_file(), "{command}");

@@ -33,7 +33,7 @@ pub fn headers<F: Family, T: FrameMut>(frame: &mut T, packet: &Packet<F>, forwar
             frame.set_half(2 * n, half)?;
         }
     }
-    let l3 = packet.l3 as usize;
+    let l3 = bounded(packet.l3);
     if F::Address::BYTES == 4 {
         // TTL and protocol share a 16-bit word of the checksum.
         let old = frame.half(l3 + ipv4::TTL)?;
@@ -71,14 +71,19 @@ pub fn whole<F: Family, T: FrameMut>(frame: &mut T, packet: &Packet<F>, forward:
     Some(())
 }
 
-/// No transport header begins behind this: six extension headers of 2 KiB stand before it at most.
-const FARTHEST_L4: u16 = 0x3fff;
+/// No header begins behind this: six extension headers of 2 KiB stand before a transport header at most.
+const FARTHEST: u16 = 0x3fff;
+
+/// A header's place with the bound that parsing found, once more: Linux 6.1's verifier forgets what a comparison said of a value that is kept
+/// on the stack. Opaque to LLVM, which may know the bound and would leave the mask out.
+#[inline(always)]
+fn bounded(place: u16) -> usize {
+    (core::hint::black_box(place) & FARTHEST) as usize
+}
 
 #[inline(always)]
 fn ports<F: Family, T: FrameMut>(frame: &mut T, packet: &Packet<F>, forward: &Forward<F>) -> Option<TransportDelta> {
-    // The bound that parsing found, once more: Linux 6.1's verifier forgets what a comparison said of a value that is kept on the stack. Opaque
-    // to LLVM, which knows the bound and would leave the mask out.
-    let l4 = (core::hint::black_box(packet.l4) & FARTHEST_L4) as usize;
+    let l4 = bounded(packet.l4);
     let old = packet.key.source_port.wire() as u64 + packet.key.destination_port.wire() as u64;
     let new = forward.source_port.wire() as u64 + forward.destination_port.wire() as u64;
     let ports = checksum::difference(old, new);

@@ -2,9 +2,9 @@
 
 mod cmdline;
 mod configdrive;
-mod disks;
+pub mod disks;
 mod files;
-mod label;
+pub mod label;
 mod nocloud;
 mod policy_disk;
 

@@ -115,7 +115,7 @@ pub(super) fn validate(ruleset: &mut Ruleset, model: &Model) {
     // The kernel validates the sources of its own packets, and must still see DHCP answers and the like.
     ruleset.rule(VALIDATE, vec![own(FibFlag::Daddr), accept()], None);
     for family in Family::BOTH {
-        let tracked = one_of(["tcp", "udp", family.icmp_protocol()].map(string));
+        let tracked = one_of(["tcp", "udp", family.icmp()].map(string));
         refuse(ruleset, VALIDATE, vec![nfproto(family.nfproto()), differs(meta(MetaKey::L4proto), tracked)], DropReason::Protocol);
     }
     for family in Family::BOTH {

@@ -61,7 +61,7 @@ pub(super) fn render<'a>(
     let counted = count(&ruleset.counter(Counted::Flow));
     ruleset.rule(CHAIN, of_accepted_flow().into_iter().chain([counted.clone(), accept()]).collect(), None);
     // Errors about an accepted flow.
-    ruleset.rule(CHAIN, vec![ct_state(&["related"]), has_rule(Operator::NEQ), l4proto(&["icmp", "ipv6-icmp"]), counted, accept()], None);
+    ruleset.rule(CHAIN, vec![ct_state(&["related"]), has_rule(Operator::NEQ), l4proto(&["icmp", "icmpv6"]), counted, accept()], None);
     let stays = count(&ruleset.counter(Counted::ForwardedFrom));
     for on_link in on_link() {
         ruleset.rule(CHAIN, vec![on_link, stays.clone(), drop()], None);

@@ -55,7 +55,7 @@ impl Conditions<'_> {
         }
         match (self.protocol, self.icmp_type) {
             (Some(ProtocolMatch::Icmp), Some(kind)) => statements.push(equals(field(family.icmp(), "type"), number(kind))),
-            (Some(ProtocolMatch::Icmp), None) => statements.push(l4proto(&[family.icmp_protocol()])),
+            (Some(ProtocolMatch::Icmp), None) => statements.push(l4proto(&[family.icmp()])),
             _ => statements.extend(self.transport()),
         }
         Some(statements)

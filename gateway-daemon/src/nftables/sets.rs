@@ -53,19 +53,12 @@ impl Family {
         }
     }
 
-    /// Of its ICMP's fields.
+    /// Of its ICMP, as a header and as `meta l4proto`. nft knows this name by itself; others it looks up in /etc/protocols, which small
+    /// systems do not have.
     pub fn icmp(self) -> &'static str {
         match self {
             Self::V4 => "icmp",
             Self::V6 => "icmpv6",
-        }
-    }
-
-    /// Of its ICMP as `meta l4proto`.
-    pub fn icmp_protocol(self) -> &'static str {
-        match self {
-            Self::V4 => "icmp",
-            Self::V6 => "ipv6-icmp",
         }
     }
 

@@ -66,7 +66,7 @@ fn a_rule_is_written_once_or_once_per_family() {
         [
             "iifname @zone_lan oifname \"wan0\" tcp dport { 80, 8000-8010 } counter name \"rule_web\" ct mark set ct mark | 0x00000001 accept comment \"web\"",
             "meta nfproto ipv4 meta l4proto icmp counter name \"rule_ping\" counter name \"drop_rule_drop\" drop comment \"ping\"",
-            "meta nfproto ipv6 meta l4proto ipv6-icmp counter name \"rule_ping\" counter name \"drop_rule_drop\" drop comment \"ping\"",
+            "meta nfproto ipv6 meta l4proto icmpv6 counter name \"rule_ping\" counter name \"drop_rule_drop\" drop comment \"ping\"",
             "ip saddr 10.0.0.1 meta l4proto udp counter name \"rule_hosts\" ct mark set ct mark | 0x00000003 accept comment \"hosts\"",
             "ip6 saddr fd00::/64 meta l4proto udp counter name \"rule_hosts\" ct mark set ct mark | 0x00000003 accept comment \"hosts\"",
             "counter name \"drop_default_drop\" drop",

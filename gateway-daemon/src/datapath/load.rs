@@ -114,7 +114,7 @@ fn verify(ebpf: &mut Ebpf) -> Result<(), DatapathError> {
     let waiting = Mutex::new(waiting);
     let work = || {
         loop {
-            let Some((rank, program)) = waiting.lock().ok()?.pop() else { return None };
+            let (rank, program) = waiting.lock().ok()?.pop()?;
             if let Err(error) = verify_one(program) {
                 waiting.lock().ok()?.clear();
                 return Some((rank, error));

@@ -59,7 +59,7 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
     teller.check("all three sources were found and nothing is wrong", |scene| {
         let report = scene.provisioned()?;
         let sources: Vec<&str> = report["sources"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let kinds: Vec<&str> = sources.iter().filter_map(|source| source.split(" disk /dev").next()).collect();
+        let kinds: Vec<&str> = sources.iter().filter_map(|source| source.split(' ').next()).collect();
         ensure!(kinds == ["policy", "policy", "ConfigDrive"] && report["problems"] == json!([]), "{report}");
         Ok(kinds.join(", "))
     })?;

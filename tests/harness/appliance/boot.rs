@@ -42,7 +42,7 @@ pub(super) fn words(firmware: &Firmware, builder: &Path, work: &Path, disks: &[D
         "-chardev socket,id=agent,path=agent.sock,server=on,wait=off",
         "-device virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
         "-qmp unix:monitor.sock,server=on,wait=off",
-        "-drive file=disk.qcow2,if=none,id=root,format=qcow2 -device virtio-blk-pci,drive=root,bootindex=0",
+        "-drive file=disk.qcow2,if=none,id=root,format=qcow2 -device virtio-blk-pci,drive=root,bootindex=1",
     ];
     let mut words: Vec<String> = fixed.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect();
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);

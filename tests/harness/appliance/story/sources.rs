@@ -26,7 +26,7 @@ mtu = 1400
 pods = ["eth0"]
 overlay = ["eth1"]
 [[nat.source]]
-name = "out"
+name = "masquerade"
 from = "overlay"
 to = "pods"
 translate = "masquerade"

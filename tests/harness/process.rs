@@ -60,7 +60,8 @@ impl Process {
     /// All it has written so far; empty when it wrote nothing.
     #[must_use]
     pub fn output(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        // A machine's console may say anything.
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// Its exit status once it has ended; 124 or 137 when its lifetime ran out.

@@ -50,16 +50,19 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&arguments.filter);
     command.args(["--", "--test-threads", THREADS]);
+    // Only root can boot what the package is tried in, and the image; the tests say so themselves.
+    let boots = rustix::process::geteuid().is_root() && arguments.filter.is_none();
     if arguments.full {
         command.arg("--include-ignored").env("GATEWAY_TEST_FULL", "1");
-        // Only root can make what the package is tried in, the image and the kernels' system; the tests say so themselves.
-        if rustix::process::geteuid().is_root() && arguments.filter.is_none() {
+        if boots {
             progress.say("build: the package, which has tests of its own");
             command.env(package::TEST_DIRECTORY, package::for_tests(&progress)?);
-            progress.say("build: the image, which has a test of its own");
-            image::for_tests(&progress)?.name_in(&mut command);
             command.env(kernels::TEST_DIRECTORY, kernels::for_tests(&progress, false)?);
         }
+    }
+    if boots {
+        progress.say("build: the image, which has tests of its own: some minutes the first time");
+        image::for_tests(&progress)?.name_in(&mut command);
     }
     let mut child = command.env(SKIP_LOG, &skips.path).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut counter = Counter::default();

@@ -1,6 +1,10 @@
 //! From the object to loaded programs and typed maps.
 
-use aya::programs::{ProgramFd, SchedClassifier, Xdp};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
+
+use aya::programs::{Program, ProgramError, ProgramFd, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
 use super::error::DatapathError;
@@ -36,6 +40,8 @@ pub struct Loaded {
 pub const XDP: &str = "gateway_xdp";
 /// The program of tc, and its slow paths in the order of their table.
 pub const TC: [&str; 3] = ["gateway_tc", "gateway_tc_v4", "gateway_tc_v6"];
+/// The order in which they are verified: what takes the verifier longest first, so that no processor is left with it alone at the end.
+const VERIFIED: [&str; 4] = [TC[1], TC[2], XDP, TC[0]];
 
 impl Loaded {
     /// Loads and verifies every program. `fixed_now`: nanoseconds in place of the clock, for tests; 0 for the clock.
@@ -54,9 +60,7 @@ impl Loaded {
             .map_max_entries("ENDPOINTS_V4", capacity.flows)
             .override_global("FIXED_NOW", &fixed_now, true)
             .load(OBJECT)?;
-        for name in TC {
-            classifier(&mut ebpf, name)?.load().map_err(|source| refused(name, source))?;
-        }
+        verify(&mut ebpf)?;
         let mut slow_paths: aya::maps::ProgramArray<_> =
             ebpf.take_map("SLOW_PATHS").ok_or(DatapathError::Object { what: "SLOW_PATHS" })?.try_into()?;
         for (index, name) in (0..).zip(&TC[1..]) {
@@ -64,7 +68,6 @@ impl Loaded {
             let fd = fd.try_clone().map_err(|source| DatapathError::Walk { source })?;
             slow_paths.set(index, &fd, 0)?;
         }
-        xdp(&mut ebpf)?.load().map_err(|source| refused(XDP, source))?;
         let maps = Maps::take(&mut ebpf)?;
         Ok(Self { ebpf, maps, _slow_paths: slow_paths })
     }
@@ -94,6 +97,48 @@ impl Loaded {
     }
 }
 
+/// Has the kernel verify every program, as many at the same time as there are processors: it is by far the longest part of a start.
+///
+/// The first refusal in the order of [`VERIFIED`] is the one that is told; programs not yet begun are left alone after any.
+fn verify(ebpf: &mut Ebpf) -> Result<(), DatapathError> {
+    if let Some(what) = VERIFIED.into_iter().find(|name| ebpf.program(name).is_none()) {
+        return Err(DatapathError::Object { what });
+    }
+    let mut waiting: Vec<(usize, &mut Program)> = Vec::new();
+    for (name, program) in ebpf.programs_mut() {
+        waiting.extend(VERIFIED.iter().position(|known| *known == name).map(|rank| (rank, program)));
+    }
+    // Taken from the end.
+    waiting.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(waiting.len());
+    let waiting = Mutex::new(waiting);
+    let work = || {
+        loop {
+            let (rank, program) = waiting.lock().ok()?.pop()?;
+            if let Err(error) = verify_one(program) {
+                waiting.lock().ok()?.clear();
+                return Some((rank, error));
+            }
+        }
+    };
+    let first = thread::scope(|scope| {
+        // What cannot be had as a thread is done by this one.
+        let others: Vec<_> = (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+        let own = work();
+        let refusals = others.into_iter().filter_map(|other| other.join().ok().flatten()).chain(own);
+        refusals.min_by_key(|(rank, _)| *rank)
+    });
+    first.map_or(Ok(()), |(rank, source)| Err(refused(VERIFIED[rank], source)))
+}
+
+fn verify_one(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::SchedClassifier(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
 fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, DatapathError> {
     let program = ebpf.program_mut(name).ok_or(DatapathError::Object { what: name })?;
     program.try_into().map_err(|source| refused(name, source))
@@ -104,6 +149,6 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
     program.try_into().map_err(|source| refused(XDP, source))
 }
 
-fn refused(what: &str, source: aya::programs::ProgramError) -> DatapathError {
+fn refused(what: &str, source: ProgramError) -> DatapathError {
     DatapathError::Program { what: format!("the program {what}"), source }
 }

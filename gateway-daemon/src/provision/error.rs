@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::state_disk::StateDiskError;
+
 /// An error, and where it was found.
 #[derive(Debug)]
 pub struct Problem {
@@ -93,6 +95,9 @@ pub enum ProvisionError {
         /// What is in force.
         instead: &'static str,
     },
+    /// State is not kept as it should be.
+    #[error(transparent)]
+    State(#[from] StateDiskError),
     /// The host's name cannot be set.
     #[error("cannot set the host's name to {name:?}: {source}")]
     Hostname {

@@ -18,16 +18,18 @@ mod policy_file;
 mod report;
 mod settings;
 mod sources;
+mod state_disk;
 mod user_data;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::{Problem, ProvisionError};
 pub use policy_file::PolicyState;
 pub use report::{REPORT, Report};
+pub use state_disk::StateDiskError;
 
 use settings::Settings;
 
@@ -44,12 +46,18 @@ pub struct Options {
 #[must_use]
 pub fn run(options: &Options) -> Report {
     let mut problems = Vec::new();
+    let mut applied = Vec::new();
+    if options.root == Path::new("/") && options.sources.is_empty() {
+        let mut wrong = Vec::new();
+        state_disk::attach(&mut applied, &mut wrong);
+        problems.extend(wrong.into_iter().map(|error| Problem { origin: "state disk".to_owned(), error: error.into() }));
+    }
     let seeds = if options.sources.is_empty() {
         sources::of_this_machine(&mut problems)
     } else {
         sources::of_directories(&options.sources, &mut problems)
     };
-    let mut report = Report { sources: seeds.iter().map(|seed| seed.origin.to_string()).collect(), ..Report::default() };
+    let mut report = Report { sources: seeds.iter().map(|seed| seed.origin.to_string()).collect(), applied, ..Report::default() };
     let mut settings = Settings::default();
     let mut origin_of_policy = None;
     for seed in seeds {

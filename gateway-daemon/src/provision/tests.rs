@@ -124,7 +124,7 @@ fn a_policy_disk_outranks_user_data_and_user_data_a_config_drive() {
     let drive = [("openstack/latest/meta_data.json", r#"{"hostname": "drive"}"#), ("openstack/latest/user_data", &user_data(&third))];
     let machine = Machine::new().source(&drive).source(&[("user-data", &user_data(&other))]).source(&[("policy.toml", POLICY)]);
     let report = machine.provision();
-    assert!(report.sources[0].starts_with("policy disk") && report.sources[2].starts_with("ConfigDrive"), "{:?}", report.sources);
+    assert!(report.sources[0].starts_with("policy ") && report.sources[2].starts_with("ConfigDrive"), "{:?}", report.sources);
     assert_eq!(machine.file("etc/gateway/policy.toml"), POLICY);
     assert_eq!(machine.file("etc/hostname"), "drive\n", "what the higher ones do not say, the lower one may");
     let machine = Machine::new().source(&drive);

@@ -4,12 +4,17 @@
 //! hardware virtualisation is not to be had everywhere. One machine at a time, with nothing of it written back to the disk.
 
 mod agent;
+mod boot;
 mod cables;
-mod seed;
+mod clock;
+mod disks;
+mod monitor;
 pub mod story;
 mod vm;
 pub mod workshop;
 
 pub use agent::Agent;
-pub use seed::Seed;
-pub use vm::{Firmware, Image, Vm};
+pub use boot::{Firmware, MEMORY};
+pub use disks::{Content, Disk, Medium};
+pub use monitor::Monitor;
+pub use vm::{Image, Vm};

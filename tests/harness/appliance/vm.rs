@@ -1,24 +1,26 @@
-//! The virtual machine: qemu in the lab's gateway room, its serial console, its agent.
+//! The virtual machine: qemu in the lab's gateway room, its serial console, its agent, its monitor.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
 use tempfile::TempDir;
 
-use super::cables::{self, LEGS};
-use super::{Agent, Seed, workshop};
+use super::boot::{Firmware, words};
+use super::monitor::Monitor;
+use super::{Agent, Disk, cables, workshop};
 use crate::wait::wait_for;
 use crate::{Lab, Process};
 
 /// The end of a forgotten machine.
-const LIFETIME: Duration = Duration::from_secs(420);
-/// MiB. The tables for 131,072 flows take 130 of them, and the verifier some for a while.
-const MEMORY: &str = "320";
-/// UEFI's code and variables, in the workshop.
-const UEFI: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+const LIFETIME: Duration = Duration::from_secs(1800);
+
+/// One machine at a time: emulation takes all that a small host has.
+static RUNNING: Mutex<()> = Mutex::new(());
 
 /// A built image.
 #[derive(Clone, Debug)]
@@ -48,22 +50,14 @@ impl Image {
     }
 }
 
-/// What the machine boots by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Firmware {
-    /// SeaBIOS, KubeVirt's default.
-    #[default]
-    Bios,
-    /// OVMF.
-    Uefi,
-}
-
 /// A running machine. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Vm {
     process: Process,
     directory: TempDir,
+    builder: PathBuf,
     started: Instant,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Vm {
@@ -71,21 +65,24 @@ impl Vm {
     ///
     /// # Errors
     /// When the disks or the taps cannot be made, or qemu cannot be started.
-    pub fn start(image: &Image, firmware: Firmware, lab: &Lab, seed: &Seed) -> Result<Self> {
+    pub fn start(image: &Image, firmware: &Firmware, lab: &Lab, disks: &[Disk]) -> Result<Self> {
+        let alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         // Beside the disk, which is linked into it: a copy would take longer than all the rest.
         let beside = image.disk.parent().context("the disk has no directory")?;
         let directory = TempDir::with_prefix_in("run-", beside).context("no directory for the machine")?;
         let work = directory.path();
         std::fs::hard_link(&image.disk, work.join("disk.qcow2")).with_context(|| format!("cannot link {}", image.disk.display()))?;
-        seed.write(&image.builder, work)?;
+        for disk in disks {
+            disk.write(&image.builder, work)?;
+        }
         cables::plug(lab)?;
-        let arguments = arguments(firmware);
+        let arguments = words(firmware, &image.builder, work, disks)?;
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let words = workshop::enter(&image.builder, work, "qemu-system-x86_64", &arguments);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let started = Instant::now();
         let process = lab.gateway.spawn(LIFETIME, words[0], &words[1..])?;
-        Ok(Self { process, directory, started })
+        Ok(Self { process, directory, builder: image.builder.clone(), started, _alone: alone })
     }
 
     /// Since it was switched on.
@@ -111,15 +108,16 @@ impl Vm {
         self.process.output()
     }
 
-    /// Waits until the console has shown this text, and gives the line it stands in, once it is complete.
+    /// Waits until the console has shown this text behind its first `from` bytes, and gives the line it stands in, once it is complete.
     ///
     /// # Errors
     /// When the machine ends, when `stop` is raised, or when the text does not come in time; with the console.
-    pub fn wait_console(&self, text: &str, limit: Duration, stop: &AtomicBool) -> Result<String> {
+    pub fn wait_console(&self, text: &str, from: usize, limit: Duration, stop: &AtomicBool) -> Result<String> {
         let found = wait_for(limit, format_args!("{text:?} on the console"), || {
             ensure!(!stop.load(Ordering::Relaxed), "interrupted");
             let console = self.console();
-            if let Some(line) = console.split_inclusive('\n').find(|line| line.contains(text) && line.ends_with('\n')) {
+            let new = console.get(from..).unwrap_or_default();
+            if let Some(line) = new.split_inclusive('\n').find(|line| line.contains(text) && line.ends_with('\n')) {
                 return Ok(Some(line.trim_end().to_owned()));
             }
             match self.process.ended()? {
@@ -136,12 +134,45 @@ impl Vm {
         Agent::new(&self.directory.path().join("agent.sock"))
     }
 
-    /// Changes what stands on its configuration disk.
+    /// qemu's monitor.
+    ///
+    /// # Errors
+    /// When it does not answer, or somebody else has it.
+    pub fn monitor(&self) -> Result<Monitor> {
+        Monitor::open(&self.directory.path().join("monitor.sock"))
+    }
+
+    /// Changes what stands on one of its disks, without a word to the machine.
     ///
     /// # Errors
     /// When the disk cannot be made.
-    pub fn reseed(&self, image: &Image, seed: &Seed) -> Result<()> {
-        seed.write(&image.builder, self.directory.path())
+    pub fn rewrite(&self, disk: &Disk) -> Result<()> {
+        disk.write(&self.builder, self.directory.path())
+    }
+
+    /// Plugs in one more disk, as a hypervisor does while the machine runs.
+    ///
+    /// # Errors
+    /// When qemu refuses it.
+    pub fn plug(&self, disk: &Disk) -> Result<()> {
+        self.rewrite(disk)?;
+        let mut monitor = self.monitor()?;
+        let file = json!({ "driver": "file", "filename": disk.file() });
+        monitor.run("blockdev-add", &json!({ "driver": "raw", "node-name": disk.name, "read-only": true, "file": file }))?;
+        let device =
+            json!({ "driver": "virtio-blk-pci", "id": format!("{}-device", disk.name), "drive": disk.name, "serial": disk.serial });
+        monitor.run("device_add", &device)?;
+        Ok(())
+    }
+
+    /// Takes a disk out that was plugged in, with the machine's consent.
+    ///
+    /// # Errors
+    /// When qemu refuses, or the machine does not consent within two minutes.
+    pub fn unplug(&self, disk: &Disk) -> Result<()> {
+        let mut monitor = self.monitor()?;
+        monitor.run("device_del", &json!({ "id": format!("{}-device", disk.name) }))?;
+        monitor.event("DEVICE_DELETED")
     }
 
     /// Switches it off.
@@ -158,50 +189,4 @@ impl Drop for Vm {
     fn drop(&mut self) {
         self.process.kill();
     }
-}
-
-/// As KubeVirt defines a VM: virtio for all, two vCPUs, as many queues per NIC, the agent's port. qemu64 is the cheapest CPU to emulate.
-fn arguments(firmware: Firmware) -> Vec<String> {
-    let mut words: Vec<String> = [
-        "-snapshot",
-        "-nodefaults",
-        "-no-reboot",
-        "-display",
-        "none",
-        "-accel",
-        "tcg,thread=multi",
-        "-cpu",
-        "qemu64",
-        "-smp",
-        "2",
-        "-m",
-        MEMORY,
-        "-serial",
-        "stdio",
-        "-device",
-        "virtio-rng-pci",
-        "-device",
-        "virtio-serial-pci",
-        "-chardev",
-        "socket,id=agent,path=/work/agent.sock,server=on,wait=off",
-        "-device",
-        "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-        "-drive",
-        "file=/work/disk.qcow2,if=virtio,format=qcow2",
-        "-drive",
-        "file=/work/seed.iso,if=virtio,format=raw,readonly=on",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    if firmware == Firmware::Uefi {
-        let [code, variables] = UEFI;
-        words.extend(["-drive".to_owned(), format!("if=pflash,format=raw,readonly=on,file={code}")]);
-        // Written to a layer of its own, as all disks are.
-        words.extend(["-drive".to_owned(), format!("if=pflash,format=raw,file={variables}")]);
-    }
-    for (number, (tap, _, mac)) in LEGS.iter().enumerate() {
-        words.extend(["-netdev".to_owned(), format!("tap,id=n{number},ifname={tap},script=no,downscript=no,vhost=off,queues=2")]);
-        words.extend(["-device".to_owned(), format!("virtio-net-pci,netdev=n{number},mac={mac},mq=on,vectors=6,romfile=")]);
-    }
-    words
 }

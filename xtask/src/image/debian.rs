@@ -1,8 +1,9 @@
 //! The two Debian roots, by mmdebstrap: what the appliance is made of, and the workshop's tools. Fetched once, kept with the project's tools.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
@@ -14,6 +15,9 @@ use crate::shell::{answer, logged};
 
 /// Longer than a slow line takes for 200 MB.
 const LIMIT: Duration = Duration::from_secs(1800);
+
+/// A root that nobody has built with for so long is removed.
+const UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// A root: a tar, or a directory.
 pub struct Root {
@@ -49,7 +53,6 @@ pub fn builder(progress: &Progress, tools: &Tools, recipe: &Recipe, fresh: bool)
     let mut arguments: Vec<String> =
         ["doc", "man", "locale", "info"].map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}/*")).to_vec();
     arguments.push(format!("--include={}", recipe.list("packages/builder.list")?.join(",")));
-    arguments.push("--customize-hook=mkdir \"$1/work\"".to_owned());
     let wanted = Wanted { name: "builder", suffix: "", what: "the tools that make the disk", arguments };
     let path = wanted.fetch(progress, tools, recipe, fresh)?;
     Ok(Root { digest: Digest::of_file(&path.join("var/lib/dpkg/status"))?, path })
@@ -71,6 +74,7 @@ impl Wanted {
         let key = Digest::of(format!("{SUITE} {} {}", recipe.epoch(), self.arguments.join("\n")).as_bytes());
         let kept = store.join(format!("{}-{}{}", self.name, key.short(), self.suffix));
         if kept.exists() && !fresh {
+            used(&kept)?;
             return Ok(kept);
         }
         progress.say(format_args!("image: fetching {} ({SUITE}), one to three minutes, once", self.what));
@@ -84,10 +88,25 @@ impl Wanted {
         if placed.is_err() {
             remove(&new)?;
         }
-        placed.map(|()| kept)
+        placed?;
+        used(&kept)?;
+        self.prune(&store)?;
+        Ok(kept)
     }
 
-    fn mmdebstrap(&self, recipe: &Recipe, into: &std::path::Path) -> Result<Command> {
+    /// Removes roots of earlier recipes, which other clones may still use, once nobody has done so for a while.
+    fn prune(&self, store: &Path) -> Result<()> {
+        let prefix = format!("{}-", self.name);
+        for entry in std::fs::read_dir(store).with_context(|| format!("cannot list {}", store.display()))?.flatten() {
+            let unused = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if entry.file_name().to_string_lossy().starts_with(&prefix) && unused > UNUSED {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mmdebstrap(&self, recipe: &Recipe, into: &Path) -> Result<Command> {
         let mut command = Command::new("nice");
         command.args(["-n", "10", "mmdebstrap", "--mode=root", "--variant=essential"]).args(&self.arguments);
         for option in ["Acquire::Check-Valid-Until", "Acquire::Check-Date"] {
@@ -112,8 +131,14 @@ fn sources() -> Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Notes the use in the root's time, which [`Wanted::prune`] goes by. Nothing that is built depends on it.
+fn used(root: &Path) -> Result<()> {
+    let touched = File::open(root).and_then(|root| root.set_modified(SystemTime::now()));
+    touched.with_context(|| format!("cannot note the use of {}", root.display()))
+}
+
 /// Removes a file or a directory, if it is there.
-fn remove(path: &std::path::Path) -> Result<()> {
+fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -20,7 +20,8 @@ mod workshop;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use gateway_tests::appliance::{Firmware, Image, story};
+use gateway_tests::appliance::Image;
+use gateway_tests::appliance::story::{self, Tale};
 
 use crate::progress::Progress;
 use crate::setup::{self, Tools};
@@ -44,12 +45,12 @@ pub struct Arguments {
     /// Build everything after the Debian packages a second time, and compare the digests.
     #[arg(long)]
     twice: bool,
-    /// Then boot it between two networks of namespaces, and drive real traffic through it.
+    /// Then boot it between two networks of namespaces, by BIOS, by UEFI and without a loader, and drive real traffic through it.
     #[arg(long)]
     test: bool,
-    /// Boot it by UEFI instead of BIOS.
+    /// Of the tests only the short one: it boots, it forwards by tc and by XDP.
     #[arg(long, requires = "test")]
-    uefi: bool,
+    short: bool,
 }
 
 /// The names of what is made, in the output directory.
@@ -74,11 +75,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let progress = Progress::start();
     let (report, image) = build(&progress, arguments)?;
     print!("{report}");
-    if arguments.test {
-        let (firmware, name) = if arguments.uefi { (Firmware::Uefi, "UEFI") } else { (Firmware::Bios, "BIOS") };
-        progress.say(format_args!("image: booting it, by {name}, under emulation"));
-        let story = story::tell(&image, firmware, &interruption(), |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
-        print!("\n{story}");
+    let tales: &[Tale] = match (arguments.test, arguments.short) {
+        (false, _) => &[],
+        (true, true) => &[Tale::Forwards],
+        (true, false) => &Tale::FULL,
+    };
+    for tale in tales {
+        progress.say(format_args!("image: booting it under emulation, {}", tale.title()));
+        let story = story::tell(&image, *tale, &interruption(), |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
+        print!("\n{story}\n");
     }
     Ok(())
 }

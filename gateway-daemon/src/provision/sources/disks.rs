@@ -17,8 +17,10 @@ const MOUNT: &str = "/run/gateway-source";
 /// A disk or partition with a file system that sources come on.
 #[derive(Debug)]
 pub struct Disk {
-    device: PathBuf,
-    system: FileSystem,
+    /// Its node below `/dev`.
+    pub device: PathBuf,
+    /// What is on it.
+    pub system: FileSystem,
     /// The file system's label.
     pub label: String,
     /// What the hypervisor calls the disk; empty where it says nothing.
@@ -53,16 +55,22 @@ impl Disk {
 
 /// All of them, by name; disks before their partitions.
 pub fn all() -> Vec<Disk> {
+    names().iter().filter_map(|name| disk(name)).collect()
+}
+
+/// The first disk that the hypervisor calls so, whatever is on it.
+pub fn with_serial(wanted: &str) -> Option<PathBuf> {
+    names().iter().find(|name| serial(name).is_ok_and(|serial| serial == wanted)).map(|name| Path::new("/dev").join(name))
+}
+
+fn names() -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir("/sys/class/block").into_iter().flatten().flatten() {
         names.push(entry.file_name().to_string_lossy().into_owned());
     }
+    names.retain(|name| !["loop", "ram", "zram", "fd", "dm-"].iter().any(|prefix| name.starts_with(prefix)));
     names.sort();
     names
-        .iter()
-        .filter(|name| !["loop", "ram", "zram", "fd", "dm-"].iter().any(|prefix| name.starts_with(prefix)))
-        .filter_map(|name| disk(name))
-        .collect()
 }
 
 fn disk(name: &str) -> Option<Disk> {

@@ -2,9 +2,9 @@
 
 mod cmdline;
 mod configdrive;
-mod disks;
+pub mod disks;
 mod files;
-mod label;
+pub mod label;
 mod nocloud;
 mod policy_disk;
 
@@ -35,7 +35,7 @@ pub struct Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Policy => "policy disk",
+            Kind::Policy => "policy",
             Kind::NoCloud => "NoCloud",
             Kind::ConfigDrive => "ConfigDrive",
             Kind::CommandLine => "kernel command line",

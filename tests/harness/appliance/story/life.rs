@@ -1,0 +1,159 @@
+//! The long story: what may happen to a machine that runs.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::forwards::{POLICY, policy_by, seed_with};
+use super::scene::{ECHO, RDP, SOON, Scene, network_config};
+use super::{BOOT, READY, Teller};
+use crate::appliance::Disk;
+use crate::lab::SERVER;
+use crate::wait_until;
+
+/// Other ports of the port forward, to tell policies apart.
+const MOVED: u16 = 33891;
+const PLUGGED: u16 = 33892;
+/// The gateway's addresses on the pod side and on the overlay, as tcpdump takes them.
+const PODS: &str = "0x0a80000f";
+const OVERLAY: &str = "0x0ae3800f";
+
+fn moved_to(port: u16) -> String {
+    POLICY.replace(&RDP.to_string(), &port.to_string())
+}
+
+pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
+    teller.check("the doctor knows where it is and finds no fault", doctor)?;
+    teller.check("a changed configuration disk is read again", |scene| {
+        scene.vm.rewrite(&seed_with(&moved_to(MOVED)))?;
+        scene.reread()?;
+        scene.forwarded(MOVED)
+    })?;
+    teller.check("a policy with errors leaves the last good one", broken_policy)?;
+    teller.check("nftables in place of the programs", |scene| {
+        scene.vm.rewrite(&seed_with(&policy_by("nftables")))?;
+        scene.reread()?;
+        let seen = scene.forwards_by("forward and nat hooks")?;
+        scene.ping()?;
+        scene.out()?;
+        scene.forwarded(RDP)?;
+        Ok(seen)
+    })?;
+    teller.check("and back", |scene| {
+        scene.vm.rewrite(&seed_with(POLICY))?;
+        scene.reread()?;
+        scene.forwards_by("native xdp + tcx")
+    })?;
+    teller.check("a connection outlives a restart of the daemon", restart)?;
+    teller.check("the clock is set by the server that DHCP names", |scene| {
+        wait_until(SOON, "the clock to be synchronised", || {
+            Ok(scene.agent.run("test -e /run/systemd/timesync/synchronized")?.code == Some(0))
+        })?;
+        scene.read("date -u +%FT%TZ").map(|date| date.trim().to_owned())
+    })?;
+    teller.check("a live migration: set to time, it announces itself", moved)?;
+    teller.check("a cable pulled and put back: it announces itself", |scene| {
+        let watch = scene.watch_for(&scene.lab.vm1, "eth0", OVERLAY)?;
+        let mut monitor = scene.vm.monitor()?;
+        for up in [false, true] {
+            monitor.run("set_link", &json!({ "name": "nic1", "up": up }))?;
+            let carrier = format!("grep -q {} /sys/class/net/eth1/carrier", u8::from(up));
+            wait_until(SOON, "the guest to see it", || Ok(scene.agent.run(&carrier)?.code == Some(0)))?;
+        }
+        ensure!(watch.wait(SOON)?.success(), "{}", watch.output());
+        scene.ping()
+    })?;
+    teller.check("state is on its disk", |scene| {
+        let mounts = scene.read("cat /proc/mounts")?;
+        let line = mounts.lines().find(|line| line.contains(" /var/lib/gateway ext4 ")).with_context(|| mounts.clone())?;
+        Ok(line.split(' ').take(3).collect::<Vec<_>>().join(" "))
+    })?;
+    teller.check("rebooted without a policy, it has its last one", reboot)?;
+    teller.check("and forwards by it", |scene| {
+        scene.has_addresses()?;
+        scene.forwards_by("native xdp + tcx")?;
+        scene.ping()?;
+        scene.out()?;
+        scene.forwarded(RDP)
+    })?;
+    teller.check("a ConfigMap plugged in is in force at once", |scene| {
+        let disk = Disk::config_map("gateway-policy", vec![("policy.toml", moved_to(PLUGGED))]);
+        scene.vm.plug(&disk)?;
+        let seen = scene.forwarded(PLUGGED)?;
+        scene.vm.unplug(&disk)?;
+        Ok(seen)
+    })?;
+    teller.check("and still no unit failed", |scene| {
+        let failed = scene.read("systemctl list-units --failed --plain --no-legend")?;
+        ensure!(failed.trim().is_empty(), "{failed}");
+        Ok(String::new())
+    })
+}
+
+fn doctor(scene: &Scene<'_>) -> Result<String> {
+    // Exit code 1: there are findings, which need not be faults.
+    let ran = scene.agent.run("gateway doctor --json")?;
+    ensure!(matches!(ran.code, Some(0 | 1)), "{:?}: {}", ran.code, ran.error);
+    let report: Value = serde_json::from_str(&ran.output)?;
+    ensure!(report["topology"]["letter"] == "D", "it took the lab for {}", report["topology"]);
+    let findings = report["findings"].as_array().context("no findings")?;
+    ensure!(findings.iter().all(|finding| finding["severity"] != "fault"), "{findings:?}");
+    let checks = report["checks"].as_array().context("no checks")?;
+    let good: usize = checks.iter().filter_map(|check| check["good"].as_array()).map(Vec::len).sum();
+    ensure!(checks.iter().any(|check| check["check"] == "port-security" && check["good"] != json!([])), "port security was not tried");
+    let ids: Vec<&str> = findings.iter().filter_map(|finding| finding["id"].as_str()).collect();
+    Ok(format!("topology D, {good} good, to look at: {}", if ids.is_empty() { "nothing".to_owned() } else { ids.join(", ") }))
+}
+
+fn broken_policy(scene: &Scene<'_>) -> Result<String> {
+    let from = scene.vm.console().len();
+    scene.vm.rewrite(&seed_with(&moved_to(MOVED).replace("\"masquerade\"", "\"masquerad\"")))?;
+    scene.reread()?;
+    let told = scene.vm.wait_console("masquerad", from, SOON, scene.stop)?;
+    let status = scene.read("gateway status")?;
+    ensure!(status.contains("the last good one is in force") && status.contains("masquerad"), "{status}");
+    scene.forwarded(MOVED)?;
+    Ok(told.split("policy:").skip(1).collect::<Vec<_>>().join("policy:").chars().take(56).collect())
+}
+
+fn restart(scene: &Scene<'_>) -> Result<String> {
+    let server = SocketAddr::new(SERVER.parse()?, ECHO);
+    let mut connection = scene.lab.vm1.within(|| TcpStream::connect_timeout(&server, Duration::from_secs(30)))??;
+    connection.set_read_timeout(Some(SOON))?;
+    let mut echo = |word: &[u8; 4]| -> Result<()> {
+        connection.write_all(word)?;
+        let mut back = [0; 4];
+        connection.read_exact(&mut back)?;
+        ensure!(&back == word, "{back:?} came back");
+        Ok(())
+    };
+    echo(b"one\n").context("before the restart")?;
+    scene.read("systemctl restart gateway")?;
+    echo(b"two\n").context("after the restart")?;
+    let told = scene.read("journalctl -b -u gateway -o cat --no-pager | grep 'of before the restart go on' | tail -1")?;
+    Ok(told.split(';').next().unwrap_or_default().trim().chars().rev().take(56).collect::<Vec<_>>().into_iter().rev().collect())
+}
+
+/// What KubeVirt and libvirt do with a guest that has been moved: they set its clock through the agent.
+fn moved(scene: &Scene<'_>) -> Result<String> {
+    let watch = scene.watch_for(&scene.lab.pods, "pods0", PODS)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    scene.agent.ask("guest-set-time", &json!({ "time": u64::try_from(now.as_nanos())? }))?;
+    ensure!(watch.wait(SOON)?.success(), "{}", watch.output());
+    Ok(watch.output().lines().find(|line| line.contains("ARP")).unwrap_or_default().chars().skip(16).take(56).collect())
+}
+
+fn reboot(scene: &Scene<'_>) -> Result<String> {
+    scene.vm.rewrite(&Disk::nocloud("#cloud-config\n".to_owned(), &network_config()))?;
+    let from = scene.vm.console().len();
+    // Nobody answers a machine's last command.
+    let _ = scene.agent.run("systemctl --no-block reboot");
+    let console = scene.vm.wait_console(READY, from, BOOT, scene.stop)?;
+    scene.agent_answers()?;
+    let report = scene.provisioned()?;
+    ensure!(report["policy"] == "last-good", "{report}");
+    Ok(console)
+}

@@ -1,7 +1,8 @@
 //! What the core decides; the hook carries it out. A decision is `Result<Forward, Reason>`: a packet is rewritten and sent, or left
 //! untouched and dropped, punted to the kernel's forwarding path, or passed to the local stack.
 
-use crate::abi::{Family, Flow, FlowFlags, IfIndex, Mac, Port};
+use crate::abi::{Address, Family, Flow, FlowFlags, FlowKey, IfIndex, Mac, Port};
+use crate::wire::checksum;
 
 /// How a packet leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,21 +33,29 @@ pub struct Forward<F: Family> {
 }
 
 impl<F: Family> Forward<F> {
-    /// By a flow's cached rewrite and next hop. `gateway` matters only while the flow's next hop is not known.
+    /// By a flow's cached rewrite and next hop, for a packet of this key. `own_mac` is the egress interface's; `gateway` matters only
+    /// while the flow's next hop is not known.
     #[inline(always)]
     #[must_use]
-    pub fn by(flow: &Flow<F>, gateway: F::Address) -> Self {
+    pub fn by(flow: &Flow<F>, key: &FlowKey<F>, own_mac: Mac, gateway: F::Address) -> Self {
+        let translated = flow.flags.has(FlowFlags::TRANSLATED);
+        let address_delta = if translated {
+            let new = checksum::sum(flow.source.words()) + checksum::sum(flow.destination.words());
+            checksum::replacement(new, key.source.words(), key.destination.words())
+        } else {
+            0
+        };
         Self {
             source: flow.source,
             destination: flow.destination,
             source_port: flow.source_port,
             destination_port: flow.destination_port,
-            address_delta: flow.address_delta,
-            translated: flow.flags.has(FlowFlags::TRANSLATED),
+            address_delta,
+            translated,
             egress: flow.egress,
             resolved: flow.flags.has(FlowFlags::NEXT_HOP),
             next_mac: flow.next_mac,
-            own_mac: flow.own_mac,
+            own_mac,
             gateway,
         }
     }

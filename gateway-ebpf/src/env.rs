@@ -4,8 +4,8 @@
 //! as long as the tables, so that they can be held while flows change.
 
 use crate::abi::{
-    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, IfIndex, Interface, Ipv4, Mac, Mapping,
-    MappingKey, Protocol, Rule, RuleId, Search, SetBits, Tick,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Family, Flow, FlowKey, FlowState, Generation, IfIndex, Interface,
+    Ipv4, Mac, Mapping, MappingKey, Port, Protocol, Rule, RuleId, Search, SetBits, Tick,
 };
 
 /// What the hook knows of a packet besides its bytes.
@@ -39,16 +39,7 @@ pub enum Table {
     HalfOpen,
 }
 
-/// How an insertion ended. Nothing that exists is ever overwritten or evicted (RFC 6888 REQ-11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Insert {
-    /// Done.
-    Done,
-    /// The key is there already.
-    Exists,
-    /// No room.
-    Full,
-}
+pub use crate::table::Insert;
 
 /// A question to the kernel's routing tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +63,6 @@ pub struct RouteAnswer<F: Family> {
     pub mtu: u16,
     /// The next hop's MAC, when resolved.
     pub next_mac: Mac,
-    /// The egress interface's MAC, when resolved.
-    pub own_mac: Mac,
     /// The next hop's address.
     pub gateway: F::Address,
 }
@@ -81,7 +70,7 @@ pub struct RouteAnswer<F: Family> {
 /// What kind of answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKind {
-    /// Forward; both MACs are valid.
+    /// Forward; the MAC is valid.
     Resolved,
     /// Forward; the next hop's MAC is not known yet.
     Unresolved,
@@ -95,9 +84,14 @@ pub enum RouteKind {
 
 /// The world, for one address family.
 pub trait Env<'m, F: Family> {
+    /// Where a flow stands, for [`Env::count_flow`].
+    type Place: Copy;
+
     /// A copy of the configuration; `None` before the daemon has written one. Taken once per packet: a flow must not be judged by one
     /// policy and stamped with the generation of the next.
     fn config(&self) -> Option<Config>;
+    /// [`Config::generation`] alone, for the fast path; `None` before the daemon has written one.
+    fn generation(&self) -> Option<Generation>;
     /// A bank's header.
     fn bank(&self, bank: Bank) -> Option<&'m BankHeader>;
     /// An interface that is in a zone.
@@ -122,17 +116,25 @@ pub trait Env<'m, F: Family> {
     /// Asks the kernel's routing tables.
     fn route(&mut self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind;
 
-    /// Finds a flow.
-    fn flow(&mut self, table: Table, key: &FlowKey<F>) -> Option<&mut Flow<F>>;
+    /// Finds a flow of the main table, for the fast path: at the first sign that it is being changed there is none.
+    fn established(&mut self, key: &FlowKey<F>) -> Option<(Flow<F>, Self::Place)>;
+    /// Counts a packet of `length` bytes.
+    fn count_flow(&mut self, place: Self::Place, now: Tick, length: u32);
+    /// Copies a flow. False: there is none.
+    fn read_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &mut Flow<F>) -> bool;
+    /// Whether a key is taken.
+    fn has_flow(&mut self, table: Table, key: &FlowKey<F>) -> bool;
     /// Adds a flow.
     fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert;
     /// Replaces a flow that is there; one that is gone stays gone.
     fn update_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>);
+    /// Changes a flow's state; one that is gone stays gone.
+    fn set_state(&mut self, table: Table, key: &FlowKey<F>, state: FlowState);
     /// Removes a flow.
     fn remove_flow(&mut self, table: Table, key: &FlowKey<F>);
 
-    /// Finds a mapping.
-    fn mapping(&mut self, key: &MappingKey<F>) -> Option<&mut Mapping>;
+    /// The external port of a mapping, through which a flow is opened now.
+    fn use_mapping(&mut self, key: &MappingKey<F>, now: Tick) -> Option<Port>;
     /// Adds a mapping.
     fn insert_mapping(&mut self, key: &MappingKey<F>, mapping: &Mapping) -> Insert;
     /// Removes a mapping.

@@ -3,9 +3,9 @@
 //! XDP answers only this, and drops only what is certain to be dropped; everything else it leaves, unmodified, to tc. tc begins with
 //! the same look-up.
 
-use crate::abi::{Config, DropReason, Family, Flow, FlowFlags, FlowState, PassReason, Reason, Tick};
+use crate::abi::{DropReason, Family, Flow, FlowState, Generation, InterfaceFlags, PassReason, Reason, Tick};
 use crate::decision::Forward;
-use crate::env::{Arrival, Env, Table};
+use crate::env::{Arrival, Env};
 use crate::packet::{Kind, Packet};
 use crate::wire::{checksum, tcp};
 use crate::{flow, route};
@@ -18,35 +18,36 @@ use crate::{flow, route};
 pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, packet: &Packet<F>, arrival: &Arrival) -> Result<Forward<F>, Reason> {
     if packet.plain
         && !has_partial_checksum(packet)
-        && let Some(flow) = find(env, packet, arrival)
-        && flow.flags.has(FlowFlags::XDP)
+        && let Some((flow, place)) = find(env, packet, arrival)
+        && let Some(egress) = env.interface(flow.egress)
+        && egress.flags.has(InterfaceFlags::XDP_TRANSMIT)
     {
-        touch(flow, packet, arrival.now());
-        return Ok(Forward::by(flow, F::Address::default()));
+        env.count_flow(place, arrival.now(), packet.length as u32);
+        return Ok(Forward::by(&flow, &packet.key, egress.mac, F::Address::default()));
     }
     Err(Reason::Pass(PassReason::NotFast))
 }
 
 /// The packet's flow, when its cached answer may be used: where both hooks begin. Nothing is counted yet.
 #[inline(always)]
-pub fn find<'e, 'm, F: Family, E: Env<'m, F>>(env: &'e mut E, packet: &Packet<F>, arrival: &Arrival) -> Option<&'e mut Flow<F>> {
+pub fn find<'m, F: Family, E: Env<'m, F>>(env: &mut E, packet: &Packet<F>, arrival: &Arrival) -> Option<(Flow<F>, E::Place)> {
     if !packet.kind.is_tracked() || changes_state(packet) {
         return None;
     }
-    let config = env.config()?;
-    env.flow(Table::Main, &packet.key).filter(|flow| is_usable(flow, packet, &config, arrival))
+    let generation = env.generation()?;
+    env.established(&packet.key).filter(|(flow, _)| is_usable(flow, packet, generation, arrival))
 }
 
 /// Whether the cached answer may be used for this packet.
 #[inline(always)]
-fn is_usable<F: Family>(flow: &Flow<F>, packet: &Packet<F>, config: &Config, arrival: &Arrival) -> bool {
+fn is_usable<F: Family>(flow: &Flow<F>, packet: &Packet<F>, generation: Generation, arrival: &Arrival) -> bool {
     flow.state == FlowState::ESTABLISHED
-        && flow::is_current(flow, config)
+        && flow.decided == generation
         && flow::has_next_hop(flow)
         && route::check_hop(packet, arrival, flow.mtu, true).is_ok()
 }
 
-/// Counts a packet that will be forwarded.
+/// Counts a packet that will be forwarded in a copy of its flow.
 #[inline(always)]
 pub fn touch<F: Family>(flow: &mut Flow<F>, packet: &Packet<F>, now: Tick) {
     flow.last_seen = now;

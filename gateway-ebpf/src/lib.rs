@@ -3,7 +3,7 @@
 //! Pure and without `unsafe`: no clock, no I/O. It runs in `cargo test`, and, compiled for BPF, in the kernel. Two seams separate it from
 //! the world: [`frame`] (bytes) and [`mod@env`] (every question about the world).
 //!
-//! Imports point one way: `abi, wire <- packet <- search <- {flow, nat, zone, route} <- pipeline <- hooks`.
+//! Imports point one way: `abi, wire <- packet, table <- search <- {flow, nat, zone, route} <- pipeline <- hooks`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -21,5 +21,6 @@ pub mod pipeline;
 pub mod rewrite;
 pub mod route;
 pub mod search;
+pub mod table;
 pub mod wire;
 pub mod zone;

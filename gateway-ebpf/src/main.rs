@@ -1,5 +1,7 @@
 //! The BPF object: maps and hooks around the packet core. Anywhere but on BPF, an empty main.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// Compare-and-exchange: the target says it has none, its instruction set has (hooks/places.rs). The BPF build is a nightly one anyway.
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(target_arch = "bpf")]
 mod hooks;

@@ -1,20 +1,53 @@
 //! Every map of the object. Sizes here are the smallest that load; the daemon sets the real ones from the policy.
 
 use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use gateway_ebpf::abi::{
-    Allocation, BankHeader, Config, Endpoint, EndpointKey, Flow, FlowKey, INTERFACES_LEN, Interface, Ipv4, Ipv6, Mapping, MappingKey,
-    POOL_LEN, RULES_LEN, Reason, Rule, Search, SetBits, SetKey, V4, V6,
+    Allocation, BankHeader, Config, INTERFACES_LEN, Interface, Ipv4, Ipv6, POOL_LEN, RULES_LEN, Reason, Rule, Search, SetBits, SetKey, V4,
+    V6,
 };
 use gateway_ebpf::pipeline::Scratch;
+use gateway_ebpf::table::{EndpointEntry, Entry, FlowEntry, MappingEntry, SLOTS};
 
 /// Nanoseconds that stand in for the clock when not 0: the parity tests need both sides to see one time.
 #[allow(unsafe_code)]
 // SAFETY: the object is linked alone; the loader finds the value by this name.
 #[unsafe(no_mangle)]
 pub static FIXED_NOW: Global<u64> = Global::new(0);
+
+/// How many buckets the tables have, as their maps: what the programs choose a bucket by.
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static FLOW_BUCKETS_V4: Global<u32> = Global::new(2);
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static FLOW_BUCKETS_V6: Global<u32> = Global::new(2);
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static HALF_OPEN_BUCKETS_V4: Global<u32> = Global::new(2);
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static HALF_OPEN_BUCKETS_V6: Global<u32> = Global::new(2);
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static MAPPING_BUCKETS: Global<u32> = Global::new(2);
+/// The two halves of [`gateway_ebpf::table::Seed`].
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static SEED_EVEN: Global<u64> = Global::new(0);
+#[allow(unsafe_code)]
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static SEED_ODD: Global<u64> = Global::new(0);
 
 /// Rule numbers that have counters and rate states.
 pub const RULE_IDS: u32 = 4096;
@@ -39,18 +72,20 @@ pub static OWN_V4: HashMap<Ipv4, u32> = HashMap::with_max_entries(4096, 0);
 #[map]
 pub static OWN_V6: HashMap<Ipv6, u32> = HashMap::with_max_entries(4096, 0);
 
+/// A bucket of a [`gateway_ebpf::table`].
+pub type Bucket<const WORDS: usize> = [[u32; WORDS]; SLOTS as usize];
 #[map]
-pub static FLOWS_V4: HashMap<FlowKey<V4>, Flow<V4>> = HashMap::with_max_entries(1024, 0);
+pub static FLOWS_V4: Array<Bucket<{ FlowEntry::<V4>::WORDS }>> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 #[map]
-pub static FLOWS_V6: HashMap<FlowKey<V6>, Flow<V6>> = HashMap::with_max_entries(1024, 0);
+pub static FLOWS_V6: Array<Bucket<{ FlowEntry::<V6>::WORDS }>> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 #[map]
-pub static HALF_OPEN_V4: HashMap<FlowKey<V4>, Flow<V4>> = HashMap::with_max_entries(1024, 0);
+pub static HALF_OPEN_V4: Array<Bucket<{ FlowEntry::<V4>::WORDS }>> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 #[map]
-pub static HALF_OPEN_V6: HashMap<FlowKey<V6>, Flow<V6>> = HashMap::with_max_entries(1024, 0);
+pub static HALF_OPEN_V6: Array<Bucket<{ FlowEntry::<V6>::WORDS }>> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 #[map]
-pub static MAPPINGS_V4: HashMap<MappingKey<V4>, Mapping> = HashMap::with_max_entries(1024, 0);
+pub static MAPPINGS_V4: Array<Bucket<{ MappingEntry::WORDS }>> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 #[map]
-pub static ENDPOINTS_V4: HashMap<EndpointKey<V4>, Endpoint<V4>> = HashMap::with_max_entries(1024, 0);
+pub static ENDPOINTS_V4: Array<Bucket<{ EndpointEntry::WORDS }>> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 
 /// Flows that a host has opened: written by the programs only.
 #[map]

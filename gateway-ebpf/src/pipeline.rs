@@ -59,9 +59,10 @@ pub struct Refusal {
 #[inline(always)]
 pub fn decide_established<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> bool {
     let Scratch { packet, arrival, forward, .. } = scratch;
-    let Some(flow) = fast_path::find(env, packet, arrival) else { return false };
-    *forward = Forward::by(flow, F::Address::default());
-    fast_path::touch(flow, packet, arrival.now());
+    let Some((flow, place)) = fast_path::find(env, packet, arrival) else { return false };
+    let Some(egress) = env.interface(flow.egress) else { return false };
+    env.count_flow(place, arrival.now(), packet.length as u32);
+    *forward = Forward::by(&flow, &packet.key, egress.mac, F::Address::default());
     true
 }
 
@@ -86,13 +87,8 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F
 /// Finds the packet's flow and copies it. The main table is asked twice: between the two look-ups another CPU may have moved the flow.
 #[inline(always)]
 fn find<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Option<Table> {
-    for table in [Table::Main, Table::HalfOpen, Table::Main] {
-        if let Some(flow) = env.flow(table, &scratch.packet.key) {
-            scratch.flow = *flow;
-            return Some(table);
-        }
-    }
-    None
+    let Scratch { packet, flow, .. } = scratch;
+    [Table::Main, Table::HalfOpen, Table::Main].into_iter().find(|table| env.read_flow(*table, &packet.key, flow))
 }
 
 /// A packet without a tuple: the gateway's own, or dropped.

@@ -108,9 +108,19 @@ impl Daemon {
     /// # Errors
     /// When it has ended.
     pub fn resident(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a status without VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        // The tables are mapped: /proc/PID/smaps tells their pages from the rest, the status does not.
+        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", self.pid()?))?;
+        let (mut kilobytes, mut is_table) = (0, false);
+        for line in smaps.lines() {
+            match line.strip_prefix("Rss:") {
+                Some(rss) if !is_table => kilobytes += rss.trim().trim_end_matches(" kB").parse::<u64>()?,
+                Some(_) => {}
+                // A mapping's first line begins with its addresses; what follows, with a name and a colon.
+                None if line.split_whitespace().next().is_some_and(|first| first.contains('-')) => is_table = line.ends_with("bpf-map"),
+                None => {}
+            }
+        }
+        ensure!(kilobytes > 0, "the daemon's memory cannot be read: it has ended");
         Ok(kilobytes * 1024)
     }
 

@@ -32,11 +32,16 @@ impl Mode {
     }
 }
 
+/// The most flows that a policy may ask for.
+const MOST: u32 = 4_194_304;
+
 /// Our policy. `rules`: how many firewall rules there are, all of which but the last match nothing of the bench; each names a network and
 /// a port of its own. `udp_timeout` in the policy's words.
 #[must_use]
 pub fn gateway(setting: &Setting, mode: Mode, rules: usize, udp_timeout: Option<&str>) -> String {
-    let Setting { capacity, nat, .. } = setting;
+    let Setting { capacity, nat, family } = setting;
+    // IPv6 has a quarter of the flows that the policy names.
+    let capacity = if *family == Family::V6 { capacity.saturating_mul(4).min(MOST) } else { *capacity };
     let (inside, outside) = zones(*nat);
     // Behind a port forward all flows are one host's, the server's: no quota.
     let mut text = format!(

@@ -169,22 +169,33 @@ fn a_hop_limit_that_ends_at_a_port_forward_is_answered() {
 fn who_finds_a_full_table_is_told() {
     let policy = SEED.replacen("version = 1\n", "version = 1\n\n[datapath]\nflows = 64\n", 1);
     run("who_finds_a_full_table_is_told", &policy, |lab, gateway| {
-        // Each socket is another internal endpoint and needs a mapping of its own. One host may have all of them, but no more.
-        let flood: Vec<UdpSocket> = (0..64).map(|_| udp(&lab.vm2, endpoint(ONPREM, 7))).collect();
-        for socket in &flood {
-            socket.send(b"flood").unwrap();
-        }
-        wait_until(PATIENCE, "the table to be full", || Ok(gateway.mappings()?.len() == 64)).unwrap();
+        let flood = |vm: &Namespace, sockets: usize| -> Vec<UdpSocket> {
+            let sockets: Vec<_> = (0..sockets).map(|_| udp(vm, endpoint(ONPREM, 7))).collect();
+            sockets.iter().for_each(|socket| assert_eq!(socket.send(b"flood").unwrap(), 5));
+            sockets
+        };
+        let refused = |reason: &str| gateway.reason("drop", reason);
+        // Each socket is another internal endpoint and needs a mapping of its own. One host may have as many as it has flows, the other
+        // takes what is left: so many tries find every place of the table's buckets.
+        let _first = flood(&lab.vm2, 64);
+        wait_until(PATIENCE, "the host to have its share", || Ok(gateway.mappings()?.len() == 64)).unwrap();
+        let _second = flood(&lab.vm1, 1000);
+        wait_until(PATIENCE, "the table to be full", || {
+            Ok(gateway.mappings()?.len() as u64 + refused("mapping-table-full")? + refused("host-quota")? == 64 + 1000)
+        })
+        .unwrap();
+        assert_eq!(refused("host-quota").unwrap(), 0);
+        let full = refused("mapping-table-full").unwrap();
         // A UDP socket that did not ask for them hears of such errors nothing; ping and a connecting socket do.
         let unreachable = format!("From {GATEWAY_OVERLAY} icmp_seq=1 Destination Host Unreachable");
-        for (vm, reason) in [(&lab.vm2, "host-quota"), (&lab.vm1, "mapping-table-full")] {
+        for (vm, reason, before) in [(&lab.vm2, "host-quota", 0), (&lab.vm1, "mapping-table-full", full)] {
             let shown = String::from_utf8(vm.output("ping", &["-c1", "-W5", SERVER]).unwrap().stdout).unwrap();
             assert!(shown.contains(&unreachable), "{shown}");
-            assert_eq!(gateway.reason("drop", reason).unwrap(), 1, "{reason}");
+            assert_eq!(refused(reason).unwrap(), before + 1, "{reason}");
         }
         let error = connect(&lab.vm1, endpoint(SERVER, 8080)).expect_err("there is no room");
         assert_eq!(error.kind(), ErrorKind::HostUnreachable, "{error}");
-        assert_eq!(gateway.reason("drop", "mapping-table-full").unwrap(), 2);
+        assert_eq!(refused("mapping-table-full").unwrap(), full + 2);
     });
 }
 

@@ -27,9 +27,10 @@ fn a_full_flow_table_refuses_new_flows_and_keeps_the_old(lab: &Lab) {
     let server = udp(&lab.pods, "10.128.0.1:5001");
     let mut established = 0;
     let mut clients = Vec::new();
-    // Flows that are answered, until there is no room for another.
+    // Flows that are answered, until there is no room for another. Two hosts: each may have as many as the table is made for.
     for port in 10_000..10_400 {
-        let client = udp(&lab.vm2, &format!("10.227.128.12:{port}"));
+        let client =
+            if port % 2 == 0 { udp(&lab.vm1, &format!("10.227.128.11:{port}")) } else { udp(&lab.vm2, &format!("10.227.128.12:{port}")) };
         let before = refused_for_room(&gateway).unwrap();
         send(&client, "10.128.0.1:5001", "question");
         server.set_nonblocking(true).unwrap();
@@ -51,7 +52,8 @@ fn a_full_flow_table_refuses_new_flows_and_keeps_the_old(lab: &Lab) {
             break;
         }
     }
-    assert!((40..=64).contains(&established), "{established} flows fit into a table of 64");
+    // A table is two thirds full with what it is made for; so small a one may refuse a key a little earlier, and never holds more than its places.
+    assert!((48..=104).contains(&established), "{established} flows fit into a table of 64");
     assert!(refused_for_room(&gateway).unwrap() > 0);
     // The old ones go on.
     talk(&mut client, &mut accepted).unwrap();
@@ -68,7 +70,10 @@ fn a_flood_of_first_packets_cannot_end_an_established_flow(lab: &Lab) {
     let old = udp(&lab.vm1, "10.227.128.11:4000");
     let seen = ask(&old, &server, "10.128.0.1:5001");
     for port in 0..2_000 {
-        send(&udp(&lab.vm2, "10.227.128.12:0"), &format!("10.10.0.10:{}", 10_000 + port), "flood");
+        // No host alone can have all of the table.
+        for (vm, address) in [(&lab.vm1, "10.227.128.11:0"), (&lab.vm2, "10.227.128.12:0")] {
+            send(&udp(vm, address), &format!("10.10.0.10:{}", 10_000 + port), "flood");
+        }
     }
     wait_until(PATIENCE, "refusals", || Ok(refused_for_room(&gateway)? > 0)).unwrap();
     assert_eq!(ask(&old, &server, "10.128.0.1:5001"), seen, "under the mapping that it had");

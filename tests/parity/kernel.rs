@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use anyhow::{Context, Result};
 use aya::maps::lpm_trie::Key;
 use aya::programs::{ProgramError, TestRun, TestRunOptions};
-use gateway_daemon::datapath::{Capacity, FamilyMaps, Loaded, Raw, Table};
-use gateway_ebpf::abi::{Abi, Family, Flow, FlowKey, IfIndex, Ipv4, Ipv6, Reason, Rule, SetKey, V4, V6};
+use gateway_daemon::datapath::{Capacity, FamilyMaps, Loaded, Raw, Shared, Table};
+use gateway_ebpf::abi::{Abi, Family, IfIndex, Ipv4, Ipv6, Reason, Rule, SetKey, V4, V6};
+use gateway_ebpf::table::{Entry, FlowEntry, Seed};
 use gateway_tests::world::{Capacities, PolicyTables, START_NS, words};
 
 /// Larger than every frame that is sent.
@@ -25,6 +26,9 @@ pub enum Verdict {
     Pass,
 }
 
+/// The tables' seed: the same on both sides, so that they are full at the same time.
+const SEED: Seed = Seed([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]);
+
 /// The kernel's side.
 pub struct Kernel {
     loaded: Loaded,
@@ -36,15 +40,17 @@ impl Kernel {
     /// # Errors
     /// The kernel's.
     pub fn load(flows: u32) -> Result<Self> {
-        Ok(Self { loaded: Loaded::new(Capacity { flows }, START_NS)? })
+        Ok(Self { loaded: Loaded::new(Capacity { flows }, SEED, START_NS)? })
     }
 
     /// The sizes of its tables, for a world of the same.
     #[must_use]
     pub fn capacities(flows: u32) -> Capacities {
-        let half_open = Capacity { flows }.half_open() as usize * 2;
+        let entries = |capacity: Capacity| [capacity.flows as usize * 2, capacity.half_open() as usize * 2];
+        let [v4, half_open] = entries(Capacity { flows });
+        let v6 = Some(entries(Capacity { flows }.v6()));
         let flows = flows as usize;
-        Capacities { flows: flows * 2, half_open, mappings: flows, endpoints: flows, hosts: 65_536 }
+        Capacities { flows: v4, half_open, v6, mappings: flows, endpoints: flows, hosts: 65_536, seed: Some(SEED) }
     }
 
     /// Writes what a daemon would write.
@@ -132,12 +138,9 @@ impl Kernel {
     }
 
     /// Makes every half-open flow older by so many ticks: the programs' clock cannot be moved once they are loaded.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn age(&mut self, ticks: u32) -> Result<()> {
-        age(&mut self.loaded.maps.v4.half_open, ticks)?;
-        age(&mut self.loaded.maps.v6.half_open, ticks)
+    pub fn age(&mut self, ticks: u32) {
+        age(&mut self.loaded.maps.v4.half_open, ticks);
+        age(&mut self.loaded.maps.v6.half_open, ticks);
     }
 
     /// Everything packets change.
@@ -175,30 +178,33 @@ pub fn entries<K: Abi + Default + Hash + Eq, V: Abi + Default>(table: &Table<K, 
     Ok(all)
 }
 
+/// All entries of a table that the programs share.
+#[must_use]
+pub fn shared<E: Entry<Key: Hash + Eq>>(table: &Shared<E>) -> HashMap<E::Key, E::Value> {
+    let mut all = HashMap::new();
+    table.for_each(|key, value| {
+        all.insert(key, value);
+    });
+    all
+}
+
 /// A family's tables, by name.
-pub type Flows<'a, F> = [(&'static str, &'a Table<FlowKey<F>, Flow<F>>); 2];
+pub type Flows<'a, F> = [(&'static str, &'a Shared<FlowEntry<F>>); 2];
 
 /// A family's flow tables.
 #[must_use]
 pub fn flows<F: Family>(maps: &FamilyMaps<F>) -> Flows<'_, F>
 where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
     SetKey<F>: Abi,
 {
     [("flows", &maps.flows), ("half-open flows", &maps.half_open)]
 }
 
-fn age<F: Family>(table: &mut Table<FlowKey<F>, Flow<F>>, ticks: u32) -> Result<()>
-where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
-{
-    for (key, mut flow) in entries(table)? {
+fn age<F: Family>(table: &mut Shared<FlowEntry<F>>, ticks: u32) {
+    for (key, mut flow) in shared(table) {
         flow.last_seen.0 -= ticks;
-        table.set(key, flow)?;
+        table.set(key, flow);
     }
-    Ok(())
 }
 
 fn run<'p, P>(program: &'p P, frame: &[u8], context: &[u8]) -> Result<Option<(u32, Vec<u8>)>>

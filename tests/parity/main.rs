@@ -66,7 +66,7 @@ fn run(seed: u64, flows: u32, harm: u8, frames: usize, namespace: &gateway_tests
             away = change(&mut traffic, &mut kernel, &mut world, namespace, away)?;
         }
         if n % 200 == 199 {
-            kernel.age(AGE)?;
+            kernel.age(AGE);
             age(&mut world);
         }
         let shot = traffic.next();

@@ -77,8 +77,6 @@ pub fn adopt(maps: &mut Maps, flows: &[Adopted], now: Tick) -> Result<usize, Dat
 /// `addresses`: source, destination, translated source, translated destination. False: no room.
 fn store<F: Family>(maps: &mut FamilyMaps<F>, flow: &Adopted, addresses: [F::Address; 4], now: Tick) -> Result<bool, DatapathError>
 where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
     SetKey<F>: Abi,
 {
     let [source, destination, translated_source, translated_destination] = addresses;
@@ -112,10 +110,10 @@ where
     flags.set(FlowFlags::DESTINATION_NAT, destination_nat);
     pair.complete(AbiIfIndex(flow.arrival.0), now, flags.0, flow.nat_rule);
 
-    if !fits(maps.flows.set(pair.original_key, pair.original))? {
+    if !maps.flows.set(pair.original_key, pair.original) {
         return Ok(false);
     }
-    if !fits(maps.flows.set(pair.reply_key, pair.reply))? {
+    if !maps.flows.set(pair.reply_key, pair.reply) {
         maps.flows.remove(pair.original_key);
         return Ok(false);
     }
@@ -137,9 +135,9 @@ fn map(maps: &mut Maps, flow: &Adopted, addresses: [Ipv4; 4], kind: MappingKind,
     }
     let endpoint = EndpointKey { address: external, port: external_port, protocol: flow.protocol, zero: 0 };
     let owner = Endpoint { internal, port: internal_port, rule: flow.nat_rule, open: u32::from(kind.open) };
-    if fits(maps.endpoints.set(endpoint, owner))? {
+    if maps.endpoints.set(endpoint, owner) {
         let mapping = Mapping { external_port, zero: 0, created: now, last_used: now };
-        if !fits(maps.mappings.set(key, mapping))? {
+        if !maps.mappings.set(key, mapping) {
             maps.endpoints.remove(endpoint);
         }
     }

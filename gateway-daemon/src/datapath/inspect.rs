@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use gateway_ebpf::abi::{
-    Abi, Address, DropReason, Event, Family, Flow, FlowFlags, FlowKey, FlowState, Mapping, MappingKey, PassReason, Protocol, PuntReason,
-    Reason, Refused, RuleId, Tick, V4,
+    Address, DropReason, Event, Family, FlowFlags, FlowState, PassReason, Protocol, PuntReason, Reason, Refused, RuleId, Tick,
 };
+use gateway_ebpf::table::FlowEntry;
 
 use super::error::DatapathError;
-use super::maps::{Maps, Table};
+use super::maps::Maps;
+use super::shared::Shared;
 use super::sweep::Traffic;
 use crate::inventory::IfIndex;
 
@@ -67,23 +68,17 @@ pub struct MappingRecord {
 }
 
 /// Every flow of both families.
-///
-/// # Errors
-/// A table cannot be read.
-pub fn flows(maps: &Maps) -> Result<Vec<FlowRecord>, DatapathError> {
+#[must_use]
+pub fn flows(maps: &Maps) -> Vec<FlowRecord> {
     let mut records = Vec::new();
-    collect(&maps.v4.flows, false, &mut records)?;
-    collect(&maps.v4.half_open, true, &mut records)?;
-    collect(&maps.v6.flows, false, &mut records)?;
-    collect(&maps.v6.half_open, true, &mut records)?;
-    Ok(records)
+    collect(&maps.v4.flows, false, &mut records);
+    collect(&maps.v4.half_open, true, &mut records);
+    collect(&maps.v6.flows, false, &mut records);
+    collect(&maps.v6.half_open, true, &mut records);
+    records
 }
 
-fn collect<F: Family>(table: &Table<FlowKey<F>, Flow<F>>, half_open: bool, records: &mut Vec<FlowRecord>) -> Result<(), DatapathError>
-where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
-{
+fn collect<F: Family>(table: &Shared<FlowEntry<F>>, half_open: bool, records: &mut Vec<FlowRecord>) {
     table.for_each(|key, flow| {
         if !flow.flags.has(FlowFlags::ORIGINAL) {
             return;
@@ -108,16 +103,14 @@ where
             original: Traffic { packets: flow.packets, bytes: flow.bytes },
             reply: Traffic { packets: reply.packets, bytes: reply.bytes },
         });
-    })
+    });
 }
 
 /// Every mapping.
-///
-/// # Errors
-/// The table cannot be read.
-pub fn mappings(maps: &Maps) -> Result<Vec<MappingRecord>, DatapathError> {
+#[must_use]
+pub fn mappings(maps: &Maps) -> Vec<MappingRecord> {
     let mut records = Vec::new();
-    maps.mappings.for_each(|key: MappingKey<V4>, mapping: Mapping| {
+    maps.mappings.for_each(|key, mapping| {
         records.push(MappingRecord {
             protocol: key.protocol,
             internal: socket(key.internal, key.internal_port.number()),
@@ -126,8 +119,8 @@ pub fn mappings(maps: &Maps) -> Result<Vec<MappingRecord>, DatapathError> {
             created: mapping.created,
             last_used: mapping.last_used,
         });
-    })?;
-    Ok(records)
+    });
+    records
 }
 
 /// Packets that were not forwarded, by reason; reasons that never happened are left out.

@@ -6,6 +6,7 @@ use std::thread;
 
 use aya::programs::{Program, ProgramError, ProgramFd, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use gateway_ebpf::table::{self, Seed};
 
 use super::error::DatapathError;
 use super::maps::Maps;
@@ -14,8 +15,17 @@ use super::raw::OBJECT;
 /// How large the tables are, in flows. Each flow has two entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Established flows per family.
+    /// Established IPv4 flows. IPv6 has a quarter of them: its entries are twice as large, and most overlays have none.
     pub flows: u32,
+}
+
+/// Buckets of a family's tables of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buckets {
+    /// Of established flows.
+    pub flows: u32,
+    /// Of half-open ones.
+    pub half_open: u32,
 }
 
 impl Capacity {
@@ -24,6 +34,34 @@ impl Capacity {
     pub const fn half_open(self) -> u32 {
         let eighth = self.flows / 8;
         if eighth < 1024 { 1024 } else { eighth }
+    }
+
+    /// Of IPv6.
+    #[must_use]
+    pub const fn v6(self) -> Self {
+        Self { flows: self.flows.div_ceil(4) }
+    }
+
+    const fn buckets(self) -> Buckets {
+        Buckets { flows: table::capacity(self.flows.saturating_mul(2)), half_open: table::capacity(self.half_open().saturating_mul(2)) }
+    }
+
+    /// What IPv4 has.
+    #[must_use]
+    pub const fn buckets_v4(self) -> Buckets {
+        self.buckets()
+    }
+
+    /// What IPv6 has.
+    #[must_use]
+    pub const fn buckets_v6(self) -> Buckets {
+        self.v6().buckets()
+    }
+
+    /// What the tables of mappings and of external endpoints have: one of each per IPv4 flow.
+    #[must_use]
+    pub const fn mapping_buckets(self) -> u32 {
+        table::capacity(self.flows)
     }
 }
 
@@ -44,20 +82,28 @@ pub const TC: [&str; 3] = ["gateway_tc", "gateway_tc_v4", "gateway_tc_v6"];
 const VERIFIED: [&str; 4] = [TC[1], TC[2], XDP, TC[0]];
 
 impl Loaded {
-    /// Loads and verifies every program. `fixed_now`: nanoseconds in place of the clock, for tests; 0 for the clock.
+    /// Loads and verifies every program. `seed`: nobody else may know it. `fixed_now`: nanoseconds in place of the clock, for tests; 0
+    /// for the clock.
     ///
     /// # Errors
     /// The kernel refuses the object.
-    pub fn new(capacity: Capacity, fixed_now: u64) -> Result<Self, DatapathError> {
-        let flows = capacity.flows.saturating_mul(2);
-        let half_open = capacity.half_open().saturating_mul(2);
+    pub fn new(capacity: Capacity, seed: Seed, fixed_now: u64) -> Result<Self, DatapathError> {
+        let (v4, v6, mappings) = (capacity.buckets_v4(), capacity.buckets_v6(), capacity.mapping_buckets());
+        let Seed([even, odd]) = seed;
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries("FLOWS_V4", flows)
-            .map_max_entries("FLOWS_V6", flows)
-            .map_max_entries("HALF_OPEN_V4", half_open)
-            .map_max_entries("HALF_OPEN_V6", half_open)
-            .map_max_entries("MAPPINGS_V4", capacity.flows)
-            .map_max_entries("ENDPOINTS_V4", capacity.flows)
+            .map_max_entries("FLOWS_V4", v4.flows)
+            .map_max_entries("FLOWS_V6", v6.flows)
+            .map_max_entries("HALF_OPEN_V4", v4.half_open)
+            .map_max_entries("HALF_OPEN_V6", v6.half_open)
+            .map_max_entries("MAPPINGS_V4", mappings)
+            .map_max_entries("ENDPOINTS_V4", mappings)
+            .override_global("FLOW_BUCKETS_V4", &v4.flows, true)
+            .override_global("FLOW_BUCKETS_V6", &v6.flows, true)
+            .override_global("HALF_OPEN_BUCKETS_V4", &v4.half_open, true)
+            .override_global("HALF_OPEN_BUCKETS_V6", &v6.half_open, true)
+            .override_global("MAPPING_BUCKETS", &mappings, true)
+            .override_global("SEED_EVEN", &even, true)
+            .override_global("SEED_ODD", &odd, true)
             .override_global("FIXED_NOW", &fixed_now, true)
             .load(OBJECT)?;
         verify(&mut ebpf)?;
@@ -68,7 +114,7 @@ impl Loaded {
             let fd = fd.try_clone().map_err(|source| DatapathError::Walk { source })?;
             slow_paths.set(index, &fd, 0)?;
         }
-        let maps = Maps::take(&mut ebpf)?;
+        let maps = Maps::take(&mut ebpf, capacity, seed)?;
         Ok(Self { ebpf, maps, _slow_paths: slow_paths })
     }
 

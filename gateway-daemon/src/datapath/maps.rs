@@ -5,13 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::Ebpf;
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
-use gateway_ebpf::abi::{
-    Abi, BankHeader, Config, Endpoint, EndpointKey, Family, Flow, FlowKey, Interface, Ipv4, Mapping, MappingKey, Rule, SetBits, SetKey, V4,
-    V6,
-};
+use gateway_ebpf::abi::{Abi, BankHeader, Config, Family, Interface, Ipv4, Rule, SetBits, SetKey, V4, V6};
+use gateway_ebpf::table::{EndpointEntry, FlowEntry, MappingEntry, Seed};
 
 use super::error::DatapathError;
+use super::load::Capacity;
 use super::raw::{Cursor, Raw, next_batch};
+use super::shared::Shared;
 
 /// A typed hash map.
 pub struct Table<K: Abi, V: Abi> {
@@ -74,14 +74,12 @@ impl<K: Abi + Default, V: Abi + Default> Table<K, V> {
 /// One family's tables.
 pub struct FamilyMaps<F: Family>
 where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
     SetKey<F>: Abi,
 {
     /// Flows in which both sides have spoken.
-    pub flows: Table<FlowKey<F>, Flow<F>>,
+    pub flows: Shared<FlowEntry<F>>,
     /// Flows in which only one has.
-    pub half_open: Table<FlowKey<F>, Flow<F>>,
+    pub half_open: Shared<FlowEntry<F>>,
     /// Set membership by longest prefix.
     pub sets: LpmTrie<MapData, Raw<SetKey<F>>, Raw<SetBits>>,
     /// The gateway's own addresses.
@@ -109,9 +107,9 @@ pub struct Maps {
     /// IPv6.
     pub v6: FamilyMaps<V6>,
     /// Mappings.
-    pub mappings: Table<MappingKey<V4>, Mapping>,
+    pub mappings: Shared<MappingEntry>,
     /// External endpoints.
-    pub endpoints: Table<EndpointKey<V4>, Endpoint<V4>>,
+    pub endpoints: Shared<EndpointEntry>,
     /// Packets not forwarded, by reason.
     pub reasons: PerCpuArray<MapData, u64>,
     /// Matches, by rule.
@@ -129,10 +127,10 @@ macro_rules! take {
 }
 
 macro_rules! take_family {
-    ($ebpf:expr, $flows:literal, $half_open:literal, $sets:literal, $own:literal, $hosts:literal, $ended:literal) => {
+    ($ebpf:expr, $buckets:expr, $seed:expr, $flows:literal, $half_open:literal, $sets:literal, $own:literal, $hosts:literal, $ended:literal) => {
         FamilyMaps {
-            flows: Table::take($ebpf, $flows)?,
-            half_open: Table::take($ebpf, $half_open)?,
+            flows: Shared::take($ebpf, $flows, $buckets.flows, $seed)?,
+            half_open: Shared::take($ebpf, $half_open, $buckets.half_open, $seed)?,
             sets: take!($ebpf, $sets),
             own: Table::take($ebpf, $own)?,
             hosts: Table::take($ebpf, $hosts)?,
@@ -146,17 +144,18 @@ impl Maps {
     ///
     /// # Errors
     /// A map is missing or of another type: the object and the daemon are not of one build.
-    pub fn take(ebpf: &mut Ebpf) -> Result<Self, DatapathError> {
+    pub fn take(ebpf: &mut Ebpf, capacity: Capacity, seed: Seed) -> Result<Self, DatapathError> {
+        let (v4, v6) = (capacity.buckets_v4(), capacity.buckets_v6());
         Ok(Self {
             config: take!(ebpf, "CONFIG"),
             banks: take!(ebpf, "BANKS"),
             rules: take!(ebpf, "RULES"),
             pool: take!(ebpf, "POOL"),
             interfaces: take!(ebpf, "INTERFACES"),
-            v4: take_family!(ebpf, "FLOWS_V4", "HALF_OPEN_V4", "SETS_V4", "OWN_V4", "HOSTS_V4", "HOSTS_ENDED_V4"),
-            v6: take_family!(ebpf, "FLOWS_V6", "HALF_OPEN_V6", "SETS_V6", "OWN_V6", "HOSTS_V6", "HOSTS_ENDED_V6"),
-            mappings: Table::take(ebpf, "MAPPINGS_V4")?,
-            endpoints: Table::take(ebpf, "ENDPOINTS_V4")?,
+            v4: take_family!(ebpf, v4, seed, "FLOWS_V4", "HALF_OPEN_V4", "SETS_V4", "OWN_V4", "HOSTS_V4", "HOSTS_ENDED_V4"),
+            v6: take_family!(ebpf, v6, seed, "FLOWS_V6", "HALF_OPEN_V6", "SETS_V6", "OWN_V6", "HOSTS_V6", "HOSTS_ENDED_V6"),
+            mappings: Shared::take(ebpf, "MAPPINGS_V4", capacity.mapping_buckets(), seed)?,
+            endpoints: Shared::take(ebpf, "ENDPOINTS_V4", capacity.mapping_buckets(), seed)?,
             reasons: take!(ebpf, "REASONS"),
             rule_hits: take!(ebpf, "RULE_HITS"),
             events: Some(take!(ebpf, "EVENTS")),

@@ -7,17 +7,21 @@ pub mod inspect;
 mod load;
 mod maps;
 mod raw;
+mod shared;
 mod sweep;
 mod tables;
 
 use gateway_ebpf::abi::Tick;
+use gateway_ebpf::nat::siphash;
+use gateway_ebpf::table::Seed;
 
 pub use adopt::{Adopted, MappingKind};
 pub use attach::{Attachment, TcHook};
 pub use error::DatapathError;
-pub use load::{Capacity, Loaded, TC, XDP};
+pub use load::{Buckets, Capacity, Loaded, TC, XDP};
 pub use maps::{FamilyMaps, Maps, Table};
 pub use raw::Raw;
+pub use shared::Shared;
 pub use sweep::{Swept, Traffic, allowance};
 pub use tables::Written;
 
@@ -35,13 +39,18 @@ pub fn bench_object() -> &'static std::path::Path {
     std::path::Path::new(env!("GATEWAY_BENCH_OBJECT"))
 }
 
+/// The tables' seed, out of the key of the port hash: neither tells of the other.
+fn seed(secret: [u64; 2]) -> Seed {
+    Seed([siphash::hash(secret, u64::MAX, 0), siphash::hash(secret, u64::MAX, 1)])
+}
+
 /// The running datapath. Dropping it detaches every program and frees every table.
 pub struct Datapath {
     loaded: Loaded,
     written: Written,
     attachments: Attachments,
     capacity: Capacity,
-    /// The last sweep left the half-open table more than half full.
+    /// The last sweep left a half-open table more than half full.
     crowded: bool,
 }
 
@@ -54,7 +63,7 @@ impl Datapath {
     /// # Errors
     /// The kernel refuses the object.
     pub fn new(capacity: Capacity, secret: [u64; 2], hook: TcHook) -> Result<Self, DatapathError> {
-        let loaded = Loaded::new(capacity, 0)?;
+        let loaded = Loaded::new(capacity, seed(secret), 0)?;
         Ok(Self { loaded, written: Written::new(secret), attachments: Attachments::new(hook), capacity, crowded: false })
     }
 
@@ -99,7 +108,8 @@ impl Datapath {
         let interfaces = self.attachments.held.keys().copied().collect();
         let terms = sweep::Terms { now, timeouts, interfaces: &interfaces, crowded: self.crowded };
         let swept = sweep::sweep(&mut self.loaded.maps, &terms)?;
-        self.crowded = swept.half_open * 2 > u64::from(self.capacity.half_open());
+        let crowded = |half_open: u64, capacity: Capacity| half_open * 2 > u64::from(capacity.half_open());
+        self.crowded = crowded(swept.half_open - swept.half_open_v6, self.capacity) || crowded(swept.half_open_v6, self.capacity.v6());
         Ok(swept)
     }
 

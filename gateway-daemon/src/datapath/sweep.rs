@@ -11,9 +11,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use gateway_ebpf::abi::{Abi, Family, Flow, FlowFlags, FlowKey, FlowState, Ipv4, Mapping, MappingKey, Port, Protocol, SetKey, Tick, V4};
+use gateway_ebpf::table::{FlowEntry, MappingEntry};
 
 use super::error::DatapathError;
-use super::maps::{FamilyMaps, Maps, Table};
+use super::maps::{FamilyMaps, Maps};
+use super::shared::Shared;
 use crate::inventory::IfIndex;
 use crate::model::Timeouts;
 
@@ -24,6 +26,10 @@ pub struct Swept {
     pub flows: u64,
     /// Of these, half-open ones.
     pub half_open: u64,
+    /// Of all flows, IPv6's, which have tables of their own.
+    pub flows_v6: u64,
+    /// Of the half-open ones, IPv6's.
+    pub half_open_v6: u64,
     /// Flows ended by this sweep.
     pub ended: u64,
     /// Mappings alive.
@@ -108,19 +114,21 @@ impl Terms<'_> {
 /// A table cannot be read.
 pub fn sweep(maps: &mut Maps, terms: &Terms<'_>) -> Result<Swept, DatapathError> {
     let mut swept = Swept::default();
-    let mut idle = idle_mappings(&maps.mappings, terms, &mut swept)?;
+    let mut idle = idle_mappings(&maps.mappings, terms, &mut swept);
     // Half-open ones first: a flow that becomes established meanwhile is then seen, if need be twice, and its mapping kept.
     let mut hosts = HashMap::new();
-    sweep_table::<V4>(&mut maps.v4.half_open, true, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    sweep_table::<V4>(&mut maps.v4.half_open, true, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow));
     swept.half_open = swept.flows;
-    sweep_table::<V4>(&mut maps.v4.flows, false, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow))?;
+    sweep_table::<V4>(&mut maps.v4.flows, false, terms, &mut swept, &mut hosts, |key, flow| idle.keep(key, flow));
     write_hosts(&mut maps.v4, &hosts)?;
 
     let mut hosts = HashMap::new();
     let before = swept.flows;
-    sweep_table(&mut maps.v6.half_open, true, terms, &mut swept, &mut hosts, |_, _| {})?;
-    swept.half_open += swept.flows - before;
-    sweep_table(&mut maps.v6.flows, false, terms, &mut swept, &mut hosts, |_, _| {})?;
+    sweep_table(&mut maps.v6.half_open, true, terms, &mut swept, &mut hosts, |_, _| {});
+    swept.half_open_v6 = swept.flows - before;
+    swept.half_open += swept.half_open_v6;
+    sweep_table(&mut maps.v6.flows, false, terms, &mut swept, &mut hosts, |_, _| {});
+    swept.flows_v6 = swept.flows - before;
     write_hosts(&mut maps.v6, &hosts)?;
 
     for (key, mapping) in idle.unused() {
@@ -167,7 +175,7 @@ impl Idle {
     }
 }
 
-fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, terms: &Terms<'_>, swept: &mut Swept) -> Result<Idle, DatapathError> {
+fn idle_mappings(table: &Shared<MappingEntry>, terms: &Terms<'_>, swept: &mut Swept) -> Idle {
     let mut idle = Idle::default();
     table.for_each(|key, mapping| {
         swept.mappings += 1;
@@ -176,22 +184,18 @@ fn idle_mappings(table: &Table<MappingKey<V4>, Mapping>, terms: &Terms<'_>, swep
             idle.wanted.insert((key.internal, key.internal_port, key.external, key.protocol));
             idle.mappings.insert(key, mapping);
         }
-    })?;
-    Ok(idle)
+    });
+    idle
 }
 
 fn sweep_table<F: Family>(
-    table: &mut Table<FlowKey<F>, Flow<F>>,
+    table: &mut Shared<FlowEntry<F>>,
     half_open: bool,
     terms: &Terms<'_>,
     swept: &mut Swept,
     hosts: &mut HashMap<F::Address, u32>,
     mut alive: impl FnMut(&FlowKey<F>, &Flow<F>),
-) -> Result<(), DatapathError>
-where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
-{
+) {
     let mut expired = Vec::new();
     let has_expired = |key: &FlowKey<F>, flow: &Flow<F>| terms.has_ended(key, flow, half_open);
     let mut entries = 0u64;
@@ -208,7 +212,7 @@ where
             *hosts.entry(host(&key, &flow)).or_insert(0) += 1;
             alive(&key, &flow);
         }
-    })?;
+    });
     swept.flows += entries;
     for (key, seen) in expired {
         let original = seen.flags.has(FlowFlags::ORIGINAL);
@@ -238,7 +242,6 @@ where
         }
         table.remove(key);
     }
-    Ok(())
 }
 
 /// The internal host that a flow counts for, as in the core: behind a port forward the server.
@@ -250,8 +253,6 @@ fn host<F: Family>(key: &FlowKey<F>, flow: &Flow<F>) -> F::Address {
 /// increment lost between two CPUs does not stay.
 fn write_hosts<F: Family>(maps: &mut FamilyMaps<F>, held: &HashMap<F::Address, u32>) -> Result<(), DatapathError>
 where
-    FlowKey<F>: Abi,
-    Flow<F>: Abi,
     SetKey<F>: Abi,
 {
     let mut opened = Vec::new();

@@ -6,11 +6,11 @@ use super::table::Table;
 use super::value::Value;
 use crate::model::DatapathMode;
 
-/// 128 Ki flows of two entries of 64 bytes each: 16 MiB.
+/// 128 Ki IPv4 flows and a quarter of it of IPv6, with their mappings: 56 MB (`gateway_ebpf::table::capacity`).
 const FLOWS: u32 = 131_072;
 /// An eighth of the capacity: one host cannot fill the table.
 const FLOWS_PER_HOST: u32 = 16_384;
-/// From a table that a test can fill to half a gigabyte.
+/// From a table that a test can fill to one of 1.8 GB.
 const FLOWS_RANGE: std::ops::RangeInclusive<u64> = 64..=4_194_304;
 
 /// `mode`; the last is not for one interface.

@@ -43,6 +43,15 @@ pub struct Config {
     pub zero: u32,
 }
 
+impl Config {
+    /// What flows are decided under. Both parts only ever grow, so a sum that comes again has seen no change of either.
+    #[inline(always)]
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        Generation(self.policy.0.wrapping_add(self.routing.0))
+    }
+}
+
 /// What a bank of policy tables holds.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

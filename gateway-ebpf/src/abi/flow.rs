@@ -1,8 +1,8 @@
 //! A flow: the state of one 5-tuple in one direction, and at the same time the forwarding cache.
 
-use super::{Abi, Family, Generation, IfIndex, Mac, Port, Protocol, RuleId, Tick, V4, V6};
+use super::{Family, Generation, IfIndex, Mac, Port, Protocol, RuleId, Tick};
 
-/// What a packet is looked up by, one look-up per packet. 16 bytes for IPv4, 40 for IPv6.
+/// What a packet is looked up by, one look-up per packet.
 ///
 /// The arrival interface is part of the key: a packet with the right 5-tuple from the wrong interface is not of this flow, which keeps
 /// source validation true for established flows without a second look-up, and lets networks overlap (RFC 4787 REQ-7).
@@ -34,6 +34,20 @@ impl Link {
     #[must_use]
     pub const fn new(ifindex: IfIndex, protocol: Protocol) -> Self {
         Self((ifindex.0 << 8) | protocol.0 as u32)
+    }
+
+    /// The two as they lie in a table.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// The inverse of [`Link::word`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u32) -> Self {
+        Self(word)
     }
 
     /// The arrival interface.
@@ -123,10 +137,8 @@ impl FlowFlags {
     pub const ORIGINAL: u8 = 1;
     /// Addresses or ports change.
     pub const TRANSLATED: u8 = 2;
-    /// Both MACs are valid; without it the neighbour must still be resolved.
+    /// The next station's MAC is valid; without it the neighbour must still be resolved.
     pub const NEXT_HOP: u8 = 4;
-    /// The egress interface accepts frames from XDP.
-    pub const XDP: u8 = 8;
     /// The flow's destination was translated (a port forward, or an inbound packet to a mapping).
     pub const DESTINATION_NAT: u8 = 16;
     /// The flow's source was translated.
@@ -150,8 +162,7 @@ impl FlowFlags {
     }
 }
 
-/// One direction of a flow: its rewrite, its next hop, its life. 64 bytes (one cache line) for IPv4, 88 for IPv6.
-#[repr(C)]
+/// One direction of a flow: its rewrite, its next hop, its life. How it lies in its table: [`crate::table::FlowEntry`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow<F: Family> {
     /// Source address that the packet leaves with.
@@ -162,20 +173,14 @@ pub struct Flow<F: Family> {
     pub source_port: Port,
     /// Destination port that the packet leaves with.
     pub destination_port: Port,
-    /// RFC 1624 difference of the addresses, for the IPv4 header and the pseudo-header alike.
-    pub address_delta: u16,
     /// MTU of the egress interface in bytes, without the link-layer header.
     pub mtu: u16,
-    /// Egress interface.
+    /// Egress interface, whose MAC the frame leaves with. 24 bits in a table, as in [`Link`].
     pub egress: IfIndex,
     /// Destination MAC that the frame leaves with.
     pub next_mac: Mac,
-    /// Source MAC that the frame leaves with.
-    pub own_mac: Mac,
-    /// Policy generation under which this entry was last decided.
-    pub policy: Generation,
-    /// Routing generation under which this entry was last decided.
-    pub routing: Generation,
+    /// Generation under which this entry was last decided: [`super::Config::generation`].
+    pub decided: Generation,
     /// Last packet in this direction.
     pub last_seen: Tick,
     /// Where the flow stands.
@@ -184,26 +189,8 @@ pub struct Flow<F: Family> {
     pub flags: FlowFlags,
     /// In the original direction the firewall rule that accepted the flow, in the reply direction the NAT rule that translated it.
     pub rule: RuleId,
-    /// Packets in this direction. A GSO packet counts once.
+    /// Packets in this direction, modulo 2^40. A GSO packet counts once.
     pub packets: u64,
-    /// Bytes in this direction, from the IP header on.
+    /// Bytes in this direction, from the IP header on, modulo 2^48.
     pub bytes: u64,
-}
-
-impl Abi for FlowKey<V4> {}
-impl Abi for FlowKey<V6> {}
-impl Abi for Flow<V4> {}
-impl Abi for Flow<V6> {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_have_the_sizes_the_design_counts_on() {
-        assert_eq!(size_of::<FlowKey<V4>>(), 16);
-        assert_eq!(size_of::<FlowKey<V6>>(), 40);
-        assert_eq!(size_of::<Flow<V4>>(), 64);
-        assert_eq!(size_of::<Flow<V6>>(), 88);
-    }
 }

@@ -12,7 +12,7 @@ use crate::abi::{Config, Family, Flow, FlowFlags};
 #[inline(always)]
 #[must_use]
 pub fn is_current<F: Family>(flow: &Flow<F>, config: &Config) -> bool {
-    flow.policy == config.policy && flow.routing == config.routing
+    flow.decided == config.generation()
 }
 
 /// Whether a frame can leave at once.

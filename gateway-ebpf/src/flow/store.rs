@@ -1,8 +1,7 @@
 //! Both directions of a flow in their tables.
 
-use crate::abi::{Address, DropReason, Family, Flow, FlowFlags, FlowKey, IfIndex, RuleId, Tick};
+use crate::abi::{DropReason, Family, Flow, FlowFlags, FlowKey, IfIndex, RuleId, Tick};
 use crate::env::{Env, Insert, Table};
-use crate::wire::checksum;
 
 /// Both directions of one flow: memory for building a flow before anything is stored.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,21 +17,17 @@ pub struct Pair<F: Family> {
 }
 
 impl<F: Family> Pair<F> {
-    /// Fills in the reply direction and both deltas, from the original direction and both keys. `from` is the interface that the first
+    /// Fills in the reply direction, from the original direction and both keys. `from` is the interface that the first
     /// packet came from. The reply's route is asked for by its first packet, which tc sees in any case.
     #[inline(always)]
     pub fn complete(&mut self, from: IfIndex, now: Tick, flags: u8, nat_rule: RuleId) {
         let Self { original_key: key, original, reply, .. } = self;
-        let old = checksum::sum(key.source.words()) + checksum::sum(key.destination.words());
-        let new = checksum::sum(original.source.words()) + checksum::sum(original.destination.words());
-        original.address_delta = checksum::fold(checksum::difference(old, new));
         original.flags.set(flags | FlowFlags::ORIGINAL, true);
         *reply = Flow {
             source: key.destination,
             destination: key.source,
             source_port: key.destination_port,
             destination_port: key.source_port,
-            address_delta: checksum::fold(checksum::difference(new, old)),
             egress: from,
             last_seen: now,
             state: original.state,
@@ -43,15 +38,17 @@ impl<F: Family> Pair<F> {
     }
 }
 
-/// Stores a new flow. All or nothing.
+/// Stores a new flow. All or nothing. `other` is memory for a flow that stands in its way.
 ///
 /// # Errors
 /// The reason to drop the packet.
 #[inline(always)]
-pub fn store_half_open<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &Pair<F>) -> Result<(), DropReason> {
+pub fn store_half_open<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &Pair<F>, other: &mut Flow<F>) -> Result<(), DropReason> {
     // The translated tuple may already be in use, also in the main table, which the insertion below does not see.
     for table in [Table::Main, Table::HalfOpen] {
-        let Some(other) = env.flow(table, &pair.reply_key) else { continue };
+        if !env.read_flow(table, &pair.reply_key, other) {
+            continue;
+        }
         // To both ends the same flow, but from another interface: the host has moved (its source has been validated
         // there), and its old flow can only stand in the way.
         let moved = other.egress != pair.reply.egress
@@ -77,13 +74,10 @@ pub fn store_half_open<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &Pair<F>
 /// [`DropReason::FlowTableFull`]: the flow stays half-open, its next packet tries again.
 #[inline(always)]
 pub fn promote<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &mut Pair<F>) -> Result<(), DropReason> {
-    match (copy(env, &pair.original_key), copy(env, &pair.reply_key)) {
-        (Some(original), Some(reply)) => {
-            pair.original = original;
-            pair.reply = reply;
-        }
+    let Pair { original_key, reply_key, original, reply } = pair;
+    if !env.read_flow(Table::HalfOpen, original_key, original) || !env.read_flow(Table::HalfOpen, reply_key, reply) {
         // Another CPU has moved it in between.
-        _ => return Ok(()),
+        return Ok(());
     }
     // Anything else than a full table means that it is there, put by another CPU.
     if insert_both(env, Table::Main, pair) == Err(Insert::Full) {
@@ -99,11 +93,6 @@ pub fn promote<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &mut Pair<F>) ->
 pub fn remove_both<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, key: &FlowKey<F>, peer: &FlowKey<F>) {
     env.remove_flow(table, key);
     env.remove_flow(table, peer);
-}
-
-#[inline(always)]
-fn copy<'m, F: Family, E: Env<'m, F>>(env: &mut E, key: &FlowKey<F>) -> Option<Flow<F>> {
-    env.flow(Table::HalfOpen, key).map(|flow| *flow)
 }
 
 #[inline(always)]

@@ -69,6 +69,5 @@ pub fn look_up<F: Tables>(context: *mut c_void, query: &RouteQuery<F>, answer: &
         return RouteKind::Unresolved;
     }
     answer.next_mac = Mac::from_octets(params.dmac);
-    answer.own_mac = Mac::from_octets(params.smac);
     RouteKind::Resolved
 }

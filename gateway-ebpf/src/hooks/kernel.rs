@@ -3,23 +3,21 @@
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_EXIST, BPF_NOEXIST};
+use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
-use aya_ebpf::maps::HashMap;
 use gateway_ebpf::abi::{
-    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping,
-    MappingKey, Rule, RuleId, Search, SetBits,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, FlowState, Generation, INTERFACES_LEN, IfIndex,
+    Interface, Ipv4, Mapping, MappingKey, Port, Rule, RuleId, Search, SetBits, Tick,
 };
 use gateway_ebpf::env::{Env, Insert, RouteAnswer, RouteKind, RouteQuery, Table};
+use gateway_ebpf::table::{self, FlowEntry};
 use gateway_ebpf::{nat, search};
 
 use super::fib;
+use super::places::Words;
 use super::tables::Tables;
 use crate::maps;
-
-/// `EEXIST` of include/uapi/asm-generic/errno-base.h, as helpers return it.
-const EXISTS: i32 = -17;
 
 /// The kernel, seen by a program of one family.
 pub struct Kernel<F> {
@@ -63,16 +61,9 @@ fn search_memory() -> Option<&'static mut Search> {
     maps::SEARCH.get_ptr_mut(0).map(|p| unsafe { &mut *p })
 }
 
-#[inline(always)]
-fn insert<K, V>(map: &HashMap<K, V>, key: &K, value: &V) -> Insert {
-    match map.insert(key, value, BPF_NOEXIST as u64) {
-        Ok(()) => Insert::Done,
-        Err(EXISTS) => Insert::Exists,
-        Err(_) => Insert::Full,
-    }
-}
-
 impl<F: Tables> Env<'static, F> for Kernel<F> {
+    type Place = Words;
+
     #[inline(always)]
     fn config(&self) -> Option<Config> {
         let config = maps::CONFIG.get_ptr(0)?;
@@ -81,6 +72,15 @@ impl<F: Tables> Env<'static, F> for Kernel<F> {
         let config = unsafe { config.read_volatile() };
         // The daemon's first write makes the generation non-zero.
         if config.policy.0 == 0 { None } else { Some(config) }
+    }
+
+    #[inline(always)]
+    fn generation(&self) -> Option<Generation> {
+        let config = maps::CONFIG.get_ptr(0)?;
+        // SAFETY: as above. Both generations in one load: they are the first two members.
+        let both = unsafe { config.cast::<u64>().read_volatile() };
+        let (policy, routing) = (both as u32, (both >> 32) as u32);
+        if policy == 0 { None } else { Some(Generation(policy.wrapping_add(routing))) }
     }
 
     #[inline(always)]
@@ -136,62 +136,73 @@ impl<F: Tables> Env<'static, F> for Kernel<F> {
     }
 
     #[inline(always)]
-    fn flow(&mut self, table: Table, key: &FlowKey<F>) -> Option<&mut Flow<F>> {
-        // SAFETY: the entry's memory is preallocated and stays mapped. Removed under our hands it may become another flow's; every entry
-        // is written by whole words, and a rewrite is used only together with the generation that was read with it.
-        F::flows(table).get_ptr_mut(key).map(|p| unsafe { &mut *p })
+    fn established(&mut self, key: &FlowKey<F>) -> Option<(Flow<F>, Words)> {
+        table::established::<FlowEntry<F>, _>(&F::FLOWS, key)
+    }
+
+    #[inline(always)]
+    fn count_flow(&mut self, place: Words, now: Tick, length: u32) {
+        FlowEntry::<F>::count(place, now, length);
+    }
+
+    #[inline(always)]
+    fn read_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &mut Flow<F>) -> bool {
+        F::read_flow(table, key, flow)
+    }
+
+    #[inline(always)]
+    fn has_flow(&mut self, table: Table, key: &FlowKey<F>) -> bool {
+        F::has_flow(table, key)
     }
 
     #[inline(always)]
     fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert {
-        insert(F::flows(table), key, flow)
+        F::insert_flow(table, key, flow)
     }
 
     #[inline(always)]
     fn update_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) {
-        // Through the map and not through a pointer: an entry removed under our hands may by now be another flow's.
-        let _ = F::flows(table).insert(key, flow, BPF_EXIST as u64);
+        F::replace_flow(table, key, flow);
+    }
+
+    #[inline(always)]
+    fn set_state(&mut self, table: Table, key: &FlowKey<F>, state: FlowState) {
+        F::set_state(table, key, state);
     }
 
     #[inline(always)]
     fn remove_flow(&mut self, table: Table, key: &FlowKey<F>) {
-        let _ = F::flows(table).remove(key);
+        F::remove_flow(table, key);
     }
 
     #[inline(always)]
-    fn mapping(&mut self, key: &MappingKey<F>) -> Option<&mut Mapping> {
-        // SAFETY: as for flows.
-        F::mappings()?.get_ptr_mut(key).map(|p| unsafe { &mut *p })
+    fn use_mapping(&mut self, key: &MappingKey<F>, now: Tick) -> Option<Port> {
+        F::use_mapping(key, now)
     }
 
     #[inline(always)]
     fn insert_mapping(&mut self, key: &MappingKey<F>, mapping: &Mapping) -> Insert {
-        F::mappings().map_or(Insert::Full, |map| insert(map, key, mapping))
+        F::insert_mapping(key, mapping)
     }
 
     #[inline(always)]
     fn remove_mapping(&mut self, key: &MappingKey<F>) {
-        if let Some(map) = F::mappings() {
-            let _ = map.remove(key);
-        }
+        F::remove_mapping(key);
     }
 
     #[inline(always)]
     fn endpoint(&self, key: &EndpointKey<F>) -> Option<Endpoint<F>> {
-        // SAFETY: a copy of a preallocated entry.
-        F::endpoints()?.get_ptr(key).map(|p| unsafe { *p })
+        F::endpoint(key)
     }
 
     #[inline(always)]
     fn insert_endpoint(&mut self, key: &EndpointKey<F>, endpoint: &Endpoint<F>) -> Insert {
-        F::endpoints().map_or(Insert::Full, |map| insert(map, key, endpoint))
+        F::insert_endpoint(key, endpoint)
     }
 
     #[inline(always)]
     fn remove_endpoint(&mut self, key: &EndpointKey<F>) {
-        if let Some(map) = F::endpoints() {
-            let _ = map.remove(key);
-        }
+        F::remove_endpoint(key);
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ mod answer;
 mod bytes;
 mod fib;
 mod kernel;
+mod places;
 mod tables;
 mod tc;
 mod xdp;

@@ -107,8 +107,8 @@ pub fn attempt<'m, F: Family, E: Env<'m, F>>(allocation: &mut Allocation<F>, env
     let insert = if allocation.per_flow {
         allocation.reply.destination_port = port;
         let taken = env.endpoint(&allocation.claimed).is_some()
-            || env.flow(Table::Main, &allocation.reply).is_some()
-            || env.flow(Table::HalfOpen, &allocation.reply).is_some();
+            || env.has_flow(Table::Main, &allocation.reply)
+            || env.has_flow(Table::HalfOpen, &allocation.reply);
         if taken { Insert::Exists } else { Insert::Done }
     } else {
         env.insert_endpoint(&allocation.claimed, &allocation.endpoint)

@@ -19,9 +19,8 @@ pub fn find_or_make<'m, F: Family, E: Env<'m, F>>(
     now: Tick,
 ) -> Result<Claim, DropReason> {
     let mapping_key = mapping_key(source.address, source.rule, key.source, key.source_port, key.link().protocol());
-    if let Some(mapping) = env.mapping(&mapping_key) {
-        mapping.last_used = now;
-        return Ok(Claim { port: mapping.external_port, fresh: false });
+    if let Some(port) = env.use_mapping(&mapping_key, now) {
+        return Ok(Claim { port, fresh: false });
     }
     let port = allocate::allocate(env, config, source, key, reply, now)?;
     let mapping = Mapping { external_port: port, zero: 0, created: now, last_used: now };
@@ -34,7 +33,7 @@ pub fn find_or_make<'m, F: Family, E: Env<'m, F>>(
         Insert::Exists => {
             // Another CPU was faster with the same internal endpoint: its mapping is the one.
             env.remove_endpoint(&endpoint_key(source.address, port, key.link().protocol()));
-            env.mapping(&mapping_key).map(|mapping| Claim { port: mapping.external_port, fresh: false }).ok_or(DropReason::MappingTableFull)
+            env.use_mapping(&mapping_key, now).map(|port| Claim { port, fresh: false }).ok_or(DropReason::MappingTableFull)
         }
     }
 }

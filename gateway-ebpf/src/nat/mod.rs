@@ -3,7 +3,7 @@
 mod allocate;
 mod destination;
 mod mapping;
-mod siphash;
+pub mod siphash;
 mod source;
 
 pub use allocate::attempt;

@@ -38,13 +38,13 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &
     // The answer to a packet that is too big names it, wherever the route came from.
     answer.mtu = flow.mtu;
     route::check_hop(packet, arrival, flow.mtu, flow.destination != packet.key.destination)?;
-    let state = if lasts(env, table, flow, peer, original, packet, arrival) { FlowState::ESTABLISHED } else { state };
+    let state = if lasts(env, table, flow, peer, &mut pair.reply, packet, arrival) { FlowState::ESTABLISHED } else { state };
     fast_path::touch(flow, packet, arrival.now());
     let changed = state != flow.state;
     flow.state = state;
     env.update_flow(table, &packet.key, flow);
-    if changed && let Some(entry) = env.flow(table, peer) {
-        entry.state = state;
+    if changed {
+        env.set_state(table, peer, state);
     }
     if table == Table::HalfOpen && state == FlowState::ESTABLISHED {
         if original {
@@ -54,31 +54,29 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &
         }
         flow::promote(env, pair).map_err(Reason::Drop)?;
     }
-    *forward = Forward::by(flow, answer.gateway);
+    let egress = env.interface(flow.egress).ok_or(Reason::Drop(DropReason::NoZone))?;
+    *forward = Forward::by(flow, &packet.key, egress.mac, answer.gateway);
     Ok(true)
 }
 
 /// Whether an unanswered UDP stream has earned its place in the main table. The reply entry's time of last packet is still that of its
-/// creation.
+/// creation; `reply` is memory for it.
 #[inline(always)]
 fn lasts<'m, F: Family, E: Env<'m, F>>(
     env: &mut E,
     table: Table,
     flow: &Flow<F>,
     peer: &FlowKey<F>,
-    original: bool,
+    reply: &mut Flow<F>,
     packet: &Packet<F>,
     arrival: &Arrival,
 ) -> bool {
     // Asked for every sixteenth packet only: it costs a look-up.
-    let stream = table == Table::HalfOpen && original && packet.kind == Kind::Udp;
+    let stream = table == Table::HalfOpen && flow.flags.has(FlowFlags::ORIGINAL) && packet.kind == Kind::Udp;
     if !stream || flow.packets < STREAM_PACKETS || !flow.packets.is_multiple_of(STREAM_PACKETS) {
         return false;
     }
-    match env.flow(table, peer) {
-        Some(reply) => arrival.now().since(reply.last_seen) >= STREAM_TICKS,
-        None => false,
-    }
+    env.read_flow(table, peer, reply) && arrival.now().since(reply.last_seen) >= STREAM_TICKS
 }
 
 /// Brings this direction's entry up to date: the route, and, under another policy or other routes, everything that was decided.
@@ -123,7 +121,7 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Con
             }
         }
     }
-    open::set_route(&mut scratch.flow, &scratch.answer, kind, to, config);
+    open::set_route(&mut scratch.flow, &scratch.answer, kind, config);
     Ok(())
 }
 
@@ -156,8 +154,9 @@ fn still_allowed<'m, F: Family, E: Env<'m, F>>(
 /// would not have been allowed.
 #[inline(always)]
 fn move_peer<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, peer: &FlowKey<F>, scratch: &mut Scratch<F>) -> bool {
-    let Some(entry) = env.flow(table, &scratch.peer) else { return false };
-    scratch.pair.reply = *entry;
+    if !env.read_flow(table, &scratch.peer, &mut scratch.pair.reply) {
+        return false;
+    }
     // It must find its own route again.
     scratch.pair.reply.flags.set(FlowFlags::NEXT_HOP, false);
     if env.insert_flow(table, peer, &scratch.pair.reply) == Insert::Full {

@@ -1,7 +1,7 @@
 //! The first packet of a flow.
 
 use super::{Scratch, policy};
-use crate::abi::{Config, DropReason, Family, Flow, FlowFlags, FlowState, Interface, InterfaceFlags, PassReason, PuntReason, Reason};
+use crate::abi::{Config, DropReason, Family, Flow, FlowFlags, FlowState, PassReason, PuntReason, Reason};
 use crate::decision::Forward;
 use crate::env::{Env, RouteAnswer, RouteKind};
 use crate::nat;
@@ -17,7 +17,7 @@ use crate::{fast_path, flow, route};
 #[inline(always)]
 pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
     let refuse = Reason::Drop;
-    let Scratch { packet, arrival, forward, pair, answer, .. } = scratch;
+    let Scratch { packet, arrival, forward, pair, flow: other, answer, .. } = scratch;
     let key = &packet.key;
     let from = env.interface(arrival.ifindex).ok_or(Reason::Pass(PassReason::NoZone))?;
     let policy = policy::current(env, config).ok_or(refuse(DropReason::NotReady))?;
@@ -60,7 +60,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &Config, scratc
         rule,
         ..Default::default()
     };
-    set_route(&mut pair.original, answer, kind, to, config);
+    set_route(&mut pair.original, answer, kind, config);
     pair.reply_key = key.reply(&pair.original);
     // From here on something is claimed; what fails gives it back.
     let claim = match &source {
@@ -79,14 +79,14 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &Config, scratc
     let nat_rule = source.as_ref().map_or(destination.rule, |source| source.rule);
     pair.complete(from.index, arrival.now(), flags, nat_rule);
     fast_path::touch(&mut pair.original, packet, arrival.now());
-    if let Err(reason) = flow::store_half_open(env, pair) {
+    if let Err(reason) = flow::store_half_open(env, pair, other) {
         if let (Some(source), Some(claim)) = (&source, &claim) {
             nat::undo(env, source, key, claim);
         }
         return Err(refuse(reason));
     }
     env.count_host(host);
-    *forward = Forward::by(&pair.original, answer.gateway);
+    *forward = Forward::by(&pair.original, key, to.mac, answer.gateway);
     Ok(())
 }
 
@@ -102,13 +102,10 @@ fn may_open<F: Family>(packet: &Packet<F>) -> Result<(), DropReason> {
 
 /// Writes a routing answer into a flow.
 #[inline(always)]
-pub fn set_route<F: Family>(flow: &mut Flow<F>, answer: &RouteAnswer<F>, kind: RouteKind, to: &Interface, config: &Config) {
+pub fn set_route<F: Family>(flow: &mut Flow<F>, answer: &RouteAnswer<F>, kind: RouteKind, config: &Config) {
     flow.egress = answer.egress;
     flow.mtu = answer.mtu;
     flow.next_mac = answer.next_mac;
-    flow.own_mac = answer.own_mac;
     flow.flags.set(FlowFlags::NEXT_HOP, kind == RouteKind::Resolved);
-    flow.flags.set(FlowFlags::XDP, to.flags.has(InterfaceFlags::XDP_TRANSMIT));
-    flow.policy = config.policy;
-    flow.routing = config.routing;
+    flow.decided = config.generation();
 }

@@ -35,6 +35,19 @@ pub const fn difference(old: u64, new: u64) -> u64 {
     (!fold(old)) as u64 + fold(new) as u64
 }
 
+/// [`difference`] of the two addresses and a sum that takes their place, folded once: the sum of complements is the complement of the sum.
+#[inline(always)]
+#[must_use]
+pub const fn replacement(new: u64, source: [u32; 4], destination: [u32; 4]) -> u16 {
+    let mut total = new;
+    let mut n = 0;
+    while n < 4 {
+        total += (!source[n]) as u64 + (!destination[n]) as u64;
+        n += 1;
+    }
+    fold(total)
+}
+
 /// The stored checksum after its data changed by `delta` (RFC 1624 equation 3: `~(~HC + delta)`).
 #[inline(always)]
 #[must_use]

@@ -1,8 +1,8 @@
 //! The second seam of the core, answered from collections.
 
 use gateway_ebpf::abi::{
-    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, INTERFACES_LEN, IfIndex, Interface, Ipv4, Mapping,
-    MappingKey, Rule, RuleId, Search, SetBits,
+    Allocation, Bank, BankHeader, Config, Endpoint, EndpointKey, Event, Flow, FlowKey, FlowState, Generation, INTERFACES_LEN, IfIndex,
+    Interface, Ipv4, Mapping, MappingKey, Port, Rule, RuleId, Search, SetBits, Tick,
 };
 use gateway_ebpf::env::{Env, Insert, RouteAnswer, RouteKind, RouteQuery, Table};
 use gateway_ebpf::{nat, search};
@@ -21,6 +21,8 @@ pub struct Lent<'m> {
 }
 
 impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
+    type Place = FlowKey<F>;
+
     fn config(&self) -> Option<Config> {
         Some(self.policy.config).filter(|config| config.policy.0 != 0)
     }
@@ -81,8 +83,28 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
         self.routing.answer(query, answer)
     }
 
-    fn flow(&mut self, table: Table, key: &FlowKey<F>) -> Option<&mut Flow<F>> {
-        F::tables_mut(self.state).table(table).get_mut(key)
+    fn generation(&self) -> Option<Generation> {
+        Env::<F>::config(self).map(|config| config.generation())
+    }
+
+    fn established(&mut self, key: &FlowKey<F>) -> Option<(Flow<F>, FlowKey<F>)> {
+        F::tables(self.state).flows.get(key).map(|flow| (flow, *key))
+    }
+
+    fn count_flow(&mut self, place: FlowKey<F>, now: Tick, length: u32) {
+        if let Some(flow) = F::tables_mut(self.state).flows.get_mut(&place) {
+            flow.last_seen = now;
+            flow.packets += 1;
+            flow.bytes += u64::from(length);
+        }
+    }
+
+    fn read_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &mut Flow<F>) -> bool {
+        F::tables_mut(self.state).table(table).get(key).map(|found| *flow = found).is_some()
+    }
+
+    fn has_flow(&mut self, table: Table, key: &FlowKey<F>) -> bool {
+        F::tables_mut(self.state).table(table).get(key).is_some()
     }
 
     fn insert_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) -> Insert {
@@ -90,8 +112,14 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
     }
 
     fn update_flow(&mut self, table: Table, key: &FlowKey<F>, flow: &Flow<F>) {
-        if let Some(entry) = Env::<F>::flow(self, table, key) {
+        if let Some(entry) = F::tables_mut(self.state).table(table).get_mut(key) {
             *entry = *flow;
+        }
+    }
+
+    fn set_state(&mut self, table: Table, key: &FlowKey<F>, state: FlowState) {
+        if let Some(entry) = F::tables_mut(self.state).table(table).get_mut(key) {
+            entry.state = state;
         }
     }
 
@@ -99,8 +127,10 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
         F::tables_mut(self.state).table(table).remove(key);
     }
 
-    fn mapping(&mut self, key: &MappingKey<F>) -> Option<&mut Mapping> {
-        F::tables_mut(self.state).mappings.get_mut(key)
+    fn use_mapping(&mut self, key: &MappingKey<F>, now: Tick) -> Option<Port> {
+        let mapping = F::tables_mut(self.state).mappings.get_mut(key)?;
+        mapping.last_used = now;
+        Some(mapping.external_port)
     }
 
     fn insert_mapping(&mut self, key: &MappingKey<F>, mapping: &Mapping) -> Insert {

@@ -54,14 +54,13 @@ impl Routing {
         }
         let longest = self.routes.iter().filter(|route| route.to.contains(&destination)).max_by_key(|route| route.to.prefix_len());
         let Some(route) = longest else { return RouteKind::Unreachable };
-        let Some((mac, mtu)) = self.links.get(&route.egress) else { return RouteKind::Unreachable };
+        let Some((_, mtu)) = self.links.get(&route.egress) else { return RouteKind::Unreachable };
         let gateway = route.via.unwrap_or(destination);
         answer.mtu = *mtu;
         answer.egress = route.egress;
         answer.gateway = F::Address::from_words(words(gateway));
         let Some(next) = self.neighbours.get(&(route.egress, gateway)) else { return RouteKind::Unresolved };
         answer.next_mac = *next;
-        answer.own_mac = *mac;
         RouteKind::Resolved
     }
 }

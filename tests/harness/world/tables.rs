@@ -9,22 +9,76 @@ use gateway_ebpf::abi::{
     Mapping, MappingKey, POOL_LEN, RULES_LEN, Rule, RuleList, Search, SetBits, V4, V6, rule_index,
 };
 use gateway_ebpf::env::{Insert, Table};
+use gateway_ebpf::table::{self, EndpointEntry, Entry, FlowEntry, MappingEntry, Seed};
 use ipnet::IpNet;
 
 use super::policy::Policy;
 
-/// A hash table of limited size, with the semantics of a preallocated BPF hash: an existing key is told before a full table is.
+/// A table of limited size: an existing key is told before a full table is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounded<K: Eq + Hash, V> {
     map: HashMap<K, V>,
-    capacity: usize,
+    room: Room<K>,
+}
+
+/// When a table is full.
+#[derive(Clone, Debug)]
+enum Room<K> {
+    /// It holds so many entries.
+    Entries(usize),
+    /// It has buckets, as [`gateway_ebpf::table`] has: full for a key is when its bucket is.
+    Buckets { places: fn(&K, Seed, u32) -> [u32; 2], seed: Seed, buckets: u32, chosen: HashMap<K, u32>, taken: HashMap<u32, u32> },
+}
+
+/// Where entries stand is not what a table holds.
+impl<K> PartialEq for Room<K> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<K: Eq + Hash + Copy> Room<K> {
+    /// Takes a place for a new key, when there is one. The choice of the bucket is told anew here, and not asked of the core.
+    fn take(&mut self, held: usize, key: K) -> bool {
+        match self {
+            Self::Entries(capacity) => held < *capacity,
+            Self::Buckets { places, seed, buckets, chosen, taken } => {
+                let [first, second] = places(&key, *seed, *buckets);
+                let in_bucket = |bucket| taken.get(&bucket).copied().unwrap_or(0);
+                let bucket = if in_bucket(first) < 4 || in_bucket(first) <= in_bucket(second) { first } else { second };
+                let fits = in_bucket(bucket) < 8;
+                if fits {
+                    *taken.entry(bucket).or_default() += 1;
+                    chosen.insert(key, bucket);
+                }
+                fits
+            }
+        }
+    }
+
+    fn leave(&mut self, key: &K) {
+        if let Self::Buckets { chosen, taken, .. } = self
+            && let Some(count) = chosen.remove(key).and_then(|bucket| taken.get_mut(&bucket))
+        {
+            *count -= 1;
+        }
+    }
 }
 
 impl<K: Eq + Hash + Copy, V: Copy> Bounded<K, V> {
-    /// An empty table.
+    /// An empty table of so many entries.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { map: HashMap::new(), capacity }
+        Self { map: HashMap::new(), room: Room::Entries(capacity) }
+    }
+
+    /// An empty table that is full exactly when the programs' is. `entries` is what it is made for.
+    #[must_use]
+    pub fn of<E: Entry<Key = K, Value = V>>(entries: usize, seed: Option<Seed>) -> Self {
+        let Some(seed) = seed else { return Self::new(entries) };
+        let buckets = table::capacity(u32::try_from(entries).expect("a table's size fits 32 bits"));
+        let room = Room::Buckets { places: table::buckets_of::<E>, seed, buckets, chosen: HashMap::new(), taken: HashMap::new() };
+        Self { map: HashMap::new(), room }
     }
 
     /// Adds an entry if the key is new and there is room.
@@ -32,7 +86,7 @@ impl<K: Eq + Hash + Copy, V: Copy> Bounded<K, V> {
         if self.map.contains_key(&key) {
             return Insert::Exists;
         }
-        if self.map.len() >= self.capacity {
+        if !self.room.take(self.map.len(), key) {
             return Insert::Full;
         }
         self.map.insert(key, value);
@@ -51,7 +105,9 @@ impl<K: Eq + Hash + Copy, V: Copy> Bounded<K, V> {
 
     /// Removes an entry.
     pub fn remove(&mut self, key: &K) {
-        self.map.remove(key);
+        if self.map.remove(key).is_some() {
+            self.room.leave(key);
+        }
     }
 
     /// All entries, in no order.
@@ -84,17 +140,21 @@ pub struct Capacities {
     pub flows: usize,
     /// Half-open flow table.
     pub half_open: usize,
+    /// IPv6's two, when they are others.
+    pub v6: Option<[usize; 2]>,
     /// Mappings.
     pub mappings: usize,
     /// External endpoints.
     pub endpoints: usize,
     /// Hosts.
     pub hosts: usize,
+    /// The tables are the programs' with this seed, made for so many entries; without one they hold exactly so many.
+    pub seed: Option<Seed>,
 }
 
 impl Default for Capacities {
     fn default() -> Self {
-        Self { flows: 4096, half_open: 4096, mappings: 4096, endpoints: 4096, hosts: 65_536 }
+        Self { flows: 4096, half_open: 4096, v6: None, mappings: 4096, endpoints: 4096, hosts: 65_536, seed: None }
     }
 }
 
@@ -118,8 +178,8 @@ pub struct FamilyTables<F: Family> {
 impl<F: Family> FamilyTables<F> {
     fn new(capacities: Capacities) -> Self {
         Self {
-            flows: Bounded::new(capacities.flows),
-            half_open: Bounded::new(capacities.half_open),
+            flows: Bounded::of::<FlowEntry<F>>(capacities.flows, capacities.seed),
+            half_open: Bounded::of::<FlowEntry<F>>(capacities.half_open, capacities.seed),
             mappings: Bounded::new(capacities.mappings),
             endpoints: Bounded::new(capacities.endpoints),
             hosts: Bounded::new(capacities.hosts),
@@ -196,9 +256,13 @@ pub struct State {
 
 impl State {
     pub(super) fn new(capacities: Capacities) -> Self {
+        let [flows, half_open] = capacities.v6.unwrap_or([capacities.flows, capacities.half_open]);
+        let mut v4 = FamilyTables::new(capacities);
+        v4.mappings = Bounded::of::<MappingEntry>(capacities.mappings, capacities.seed);
+        v4.endpoints = Bounded::of::<EndpointEntry>(capacities.endpoints, capacities.seed);
         Self {
-            v4: FamilyTables::new(capacities),
-            v6: FamilyTables::new(capacities),
+            v4,
+            v6: FamilyTables::new(Capacities { flows, half_open, ..capacities }),
             search: Search::default(),
             allocation: Allocation::default(),
             reasons: vec![0; gateway_ebpf::abi::Reason::LEN as usize],

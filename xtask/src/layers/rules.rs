@@ -1,6 +1,6 @@
 //! Who may import whom: the one table. A module may always import itself; `*` means everything.
 //!
-//! Core: `abi, wire <- packet <- search <- {flow, nat, zone, route} <- pipeline <- hooks`.
+//! Core: `abi, wire <- packet, table <- search <- {flow, nat, zone, route} <- pipeline <- hooks`.
 //! Daemon: `policy -> model <- plan <- datapath`, and only `daemon` and `cli` see all.
 
 use std::path::Path;
@@ -44,8 +44,10 @@ pub const CORE: Package = Package {
         layer(&["frame"], &["abi"]),
         layer(&["wire"], &["abi", "frame"]),
         layer(&["packet"], &["abi", "wire", "frame"]),
-        layer(&["decision"], &["abi"]),
-        layer(&["env"], &["abi", "search"]),
+        layer(&["decision"], &["abi", "wire"]),
+        // Flows and mappings, in memory that the daemon shares.
+        layer(&["table"], &["abi"]),
+        layer(&["env"], &["abi", "search", "table"]),
         // First match in a list of rules: NAT and zone policy both ask it, so it is neither's.
         layer(&["search"], &["abi", "env"]),
         layer(&["search"], &["abi", "wire", "packet", "decision", "env"]),
@@ -74,7 +76,7 @@ const PIPELINE_SEES: &[&str] = &[
 
 #[rustfmt::skip]
 const MAPS_SEE: &[&str] = &[
-    "abi", "wire", "packet", "frame", "decision", "env", "search",
+    "abi", "wire", "packet", "frame", "decision", "env", "search", "table",
     "flow", "nat", "zone", "route", "pipeline",
 ];
 
@@ -101,11 +103,11 @@ pub const DAEMON: Package = Package {
         // Where the gateway's addresses are, told to its neighbours.
         layer(&["announce"], &["inventory", "model"]),
         // What stands in the gateway's way on this machine: it looks, tries and judges, and changes nothing.
-        layer(&["doctor"], &["announce", "model", "inventory", "policy", "netlink", "nftables", "datapath"]),
+        layer(&["doctor"], &["announce", "model", "inventory", "policy", "netlink", "nftables", "datapath", "gateway_ebpf::table"]),
         layer(&["metrics"], &["model", "inventory", "datapath", "gateway_ebpf::abi"]),
         layer(&["daemon", "cli", "main", "lib"], &["*"]),
     ],
-    unsafe_in: &["datapath/raw.rs"],
+    unsafe_in: &["datapath/raw.rs", "datapath/shared.rs"],
 };
 
 impl Package {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use gateway_ebpf::table::Seed;
+
 use crate::datapath::{Capacity, Loaded, TcHook};
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::scene::{Leg, Scene};
@@ -71,7 +73,7 @@ fn missing(what: &str, evidence: String, consequence: &str, advice: &str, severi
 /// Loads the programs with small tables, attaches them nowhere, and lets go of them.
 fn programs(mode: DatapathMode) -> Outcome {
     let mut outcome = Outcome::of(Check::Kernel);
-    match Loaded::new(Capacity { flows: 64 }, 0) {
+    match Loaded::new(Capacity { flows: 64 }, Seed::default(), 0) {
         Ok(_) => {
             let hook = match TcHook::of_this_kernel() {
                 TcHook::Tcx => "tcx",

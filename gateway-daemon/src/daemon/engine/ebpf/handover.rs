@@ -19,7 +19,7 @@ impl Ebpf {
     /// # Errors
     /// A table cannot be read.
     pub fn hand_over(&self, scene: Scene<'_>) -> Result<Vec<Carry>, DatapathError> {
-        let flows = inspect::flows(self.datapath.maps())?;
+        let flows = inspect::flows(self.datapath.maps());
         Ok(flows.iter().filter_map(|record| carry(scene, record)).collect())
     }
 

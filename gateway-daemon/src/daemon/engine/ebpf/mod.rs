@@ -138,7 +138,7 @@ impl Ebpf {
         if self.swept.flows > 10_000 {
             return Vec::new();
         }
-        let flows = inspect::flows(self.datapath.maps()).unwrap_or_default();
+        let flows = inspect::flows(self.datapath.maps());
         flows.iter().flat_map(|flow| [(flow.egress, flow.translated_destination.ip()), (flow.arrival, flow.source.ip())]).collect()
     }
 

@@ -8,7 +8,7 @@ use super::Ebpf;
 use super::clock::now;
 use crate::control::view::{Datapath, DropsView, FlowState, FlowView, IpFamily, MappingView, Protocol, TableView, TrafficView};
 use crate::datapath::inspect::{self, FlowRecord};
-use crate::datapath::{Attachment, DatapathError, allowance};
+use crate::datapath::{Attachment, DatapathError, Swept, allowance};
 use crate::inventory::IfIndex;
 use crate::plan::PlannedInterface;
 
@@ -41,11 +41,14 @@ impl Ebpf {
     #[must_use]
     pub fn tables(&self) -> Vec<TableView> {
         let capacity = self.datapath.capacity();
+        let Swept { flows, half_open, flows_v6, half_open_v6, mappings, .. } = self.swept;
         let table = |name: &str, used: u64, capacity: u32| TableView { name: name.to_owned(), used, capacity: u64::from(capacity) };
         vec![
-            table("flows", self.swept.flows - self.swept.half_open, capacity.flows),
-            table("half-open flows", self.swept.half_open, capacity.half_open()),
-            table("mappings", self.swept.mappings, capacity.flows),
+            table("flows", (flows - half_open) - (flows_v6 - half_open_v6), capacity.flows),
+            table("half-open flows", half_open - half_open_v6, capacity.half_open()),
+            table("mappings", mappings, capacity.flows),
+            table("IPv6 flows", flows_v6 - half_open_v6, capacity.v6().flows),
+            table("half-open IPv6 flows", half_open_v6, capacity.v6().half_open()),
         ]
     }
 
@@ -76,7 +79,7 @@ impl Ebpf {
     /// A table cannot be read.
     pub fn flows(&self, scene: Scene<'_>) -> Result<Vec<FlowView>, DatapathError> {
         let now = now();
-        let views = inspect::flows(self.datapath.maps())?.into_iter().filter_map(|record| {
+        let views = inspect::flows(self.datapath.maps()).into_iter().filter_map(|record| {
             let idle = now.since(record.last_seen);
             let allowed = allowance(&scene.model.timeouts, record.protocol, record.state, record.half_open);
             flow(scene, &record, u64::from(idle) * TICK_MS / 1000, u64::from(allowed.saturating_sub(idle)) * TICK_MS / 1000)
@@ -90,7 +93,7 @@ impl Ebpf {
     /// The table cannot be read.
     pub fn mappings(&self, scene: Scene<'_>) -> Result<Vec<MappingView>, DatapathError> {
         let now = now();
-        let records = inspect::mappings(self.datapath.maps())?.into_iter();
+        let records = inspect::mappings(self.datapath.maps()).into_iter();
         Ok(records
             .filter_map(|record| {
                 Some(MappingView {

@@ -32,6 +32,8 @@ pub struct Link {
     pub mtu: u32,
     /// `IFLA_INFO_KIND`: "veth", "vlan", "bridge"; `None` for physical and virtio NICs.
     pub kind: Option<String>,
+    /// The bus of its parent device (`IFLA_PARENT_DEV_BUS_NAME`): "virtio", "pci"; `None` for links of software.
+    pub bus: Option<String>,
     /// What the driver says of XDP (`netdev` generic netlink, Linux 6.3); `None` where the kernel cannot tell.
     pub xdp: Option<XdpFeatures>,
     /// Every address, in the kernel's order: the first of a family is its primary address.

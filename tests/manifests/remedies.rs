@@ -32,6 +32,7 @@ fn leg(name: &str, index: u32, address: &str, gateway: Option<&str>) -> Leg {
         mac: Some(Mac([2, 0, 0, 0, 0, 1])),
         mtu: 1400,
         kind: None,
+        bus: Some("virtio".to_owned()),
         xdp: None,
         addresses: vec![address.parse().unwrap()],
     };

@@ -33,11 +33,13 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     let mut link_mac = None;
     let mut mtu = 0;
     let mut kind = None;
+    let mut bus = None;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(value) => name = Some(InterfaceName(value.clone())),
             LinkAttribute::Address(value) => link_mac = mac(value),
             LinkAttribute::Mtu(value) => mtu = *value,
+            LinkAttribute::ParentDevBusName(value) => bus = Some(value.clone()),
             LinkAttribute::LinkInfo(infos) => {
                 kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(value) => Some(value.to_string()),
@@ -58,6 +60,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         mac: link_mac,
         mtu,
         kind,
+        bus,
         xdp: None,
         addresses: Vec::new(),
     })

@@ -20,6 +20,7 @@ fn inventory(links: &[(&str, &str)]) -> Inventory {
         mac: Some(Mac([2, 0, 0, 0, 0, 1])),
         mtu: 1500,
         kind: None,
+        bus: None,
         xdp: None,
         addresses: vec![address.parse().unwrap()],
     };

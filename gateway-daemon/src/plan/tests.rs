@@ -18,6 +18,7 @@ fn link(index: u32, name: &str, addresses: &[&str]) -> Link {
         mac: Some(Mac([2, 0, 0, 0, 0, index as u8])),
         mtu: 1500,
         kind: Some("veth".into()),
+        bus: None,
         xdp: Some(XdpFeatures { native: true, transmit: true }),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
     }
@@ -70,14 +71,16 @@ fn interfaces_whose_indexes_share_a_slot_do_not_share_an_entry() {
 const INTERFACES: u32 = abi::INTERFACES_LEN;
 
 #[test]
-fn auto_keeps_xdp_off_a_veth_and_on_a_native_nic() {
+fn auto_keeps_xdp_off_a_veth_and_virtio_and_on_a_native_nic() {
     let (model, numbers) = seed();
     let mut inventory = Inventory::default();
     inventory.links.insert(IfIndex(2), link(2, "eth0", &[]));
-    inventory.links.insert(IfIndex(3), Link { kind: None, ..link(3, "eth1", &[]) });
-    let planned = plan(&model, &inventory, &numbers);
-    assert_eq!((planned.interfaces[&IfIndex(2)].xdp, planned.interfaces[&IfIndex(2)].reason), (false, ModeReason::Veth));
-    assert_eq!((planned.interfaces[&IfIndex(3)].xdp, planned.interfaces[&IfIndex(3)].reason), (true, ModeReason::Native));
+    for (bus, expected) in [("pci", (true, ModeReason::Native)), ("virtio", (false, ModeReason::Virtio))] {
+        inventory.links.insert(IfIndex(3), Link { kind: None, bus: Some(bus.into()), ..link(3, "eth1", &[]) });
+        let planned = plan(&model, &inventory, &numbers);
+        assert_eq!((planned.interfaces[&IfIndex(2)].xdp, planned.interfaces[&IfIndex(2)].reason), (false, ModeReason::Veth));
+        assert_eq!((planned.interfaces[&IfIndex(3)].xdp, planned.interfaces[&IfIndex(3)].reason), expected);
+    }
 }
 
 #[test]

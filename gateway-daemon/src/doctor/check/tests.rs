@@ -24,6 +24,7 @@ pub fn leg(name: &str, addresses: &[&str], gateways: &[&str]) -> Leg {
             mac: Some(Mac([2, 0, 0, 0, 1, name.as_bytes()[3]])),
             mtu: 1400,
             kind: None,
+            bus: Some("virtio".to_owned()),
             xdp: Some(XdpFeatures { native: true, transmit: true }),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         },

@@ -91,6 +91,7 @@ fn inventory(wan: &[&str]) -> Inventory {
         mac: None,
         mtu: 1500,
         kind: None,
+        bus: None,
         xdp: None,
         addresses: wan.iter().map(|address| address.parse().unwrap()).collect(),
     };

@@ -45,7 +45,7 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
     teller.check("and back", |scene| {
         scene.vm.rewrite(&seed_with(POLICY))?;
         scene.reread()?;
-        scene.forwards_by("native xdp + tcx")
+        scene.forwards_by("tcx")
     })?;
     teller.check("a connection outlives a restart of the daemon", restart)?;
     teller.check("the clock is set by the server that DHCP names", |scene| {
@@ -74,7 +74,7 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
     teller.check("rebooted without a policy, it has its last one", reboot)?;
     teller.check("and forwards by it", |scene| {
         scene.has_addresses()?;
-        scene.forwards_by("native xdp + tcx")?;
+        scene.forwards_by("tcx")?;
         scene.ping()?;
         scene.out()?;
         scene.forwarded(RDP)

@@ -70,7 +70,7 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
     })?;
     teller.check("its network-config holds: DHCP on the pod leg", |scene| scene.has_addresses())?;
     teller.check("the ConfigMap's policy outranks the drive's", |scene| {
-        scene.forwards_by("native xdp + tcx")?;
+        scene.forwards_by("tcx")?;
         scene.forwarded(OTHER)
     })?;
     teller.check("an overlay VM reaches servers, masqueraded", |scene| scene.out())?;

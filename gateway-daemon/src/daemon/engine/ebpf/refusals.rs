@@ -100,7 +100,7 @@ mod tests {
             let index = IfIndex(*index);
             let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
             let name = InterfaceName(format!("eth{}", index.0));
-            (index, Link { index, name, up: true, carrier: true, mac: None, mtu: 1500, kind: None, xdp: None, addresses })
+            (index, Link { index, name, up: true, carrier: true, mac: None, mtu: 1500, kind: None, bus: None, xdp: None, addresses })
         };
         Inventory { links: links.iter().map(link).collect(), ..Inventory::default() }
     }

@@ -62,7 +62,7 @@ impl fmt::Display for ModeReason {
             Self::Nftables => "the policy asks for nftables: no program is attached",
             Self::Veth => "auto: on a veth any XDP program makes the sender give up TSO, which costs more per byte than tc does",
             // drivers/net/virtio_net.c, `virtnet_xdp_set`: it switches the guest's offloads off, so that every segment comes by itself. The
-            // bench shows on a veth, where the same happens, what that costs: four times as much per byte as tc.
+            // bench shows on a veth, where the same happens, what that costs: nearly twice as much per byte as tc.
             Self::Virtio => {
                 "auto: on virtio any XDP program makes the host give up TSO and checksum offload towards this machine, \
                  which costs more per byte than it saves per packet; where small packets matter more, ask for xdp"

@@ -12,42 +12,30 @@ use gateway_ebpf::abi::{
 use gateway_ebpf::pipeline::Scratch;
 use gateway_ebpf::table::{EndpointEntry, Entry, FlowEntry, MappingEntry, SLOTS};
 
-/// Nanoseconds that stand in for the clock when not 0: the parity tests need both sides to see one time.
-#[allow(unsafe_code)]
-// SAFETY: the object is linked alone; the loader finds the value by this name.
-#[unsafe(no_mangle)]
-pub static FIXED_NOW: Global<u64> = Global::new(0);
+/// Read-only numbers that the loader finds by name and sets before the programs are verified.
+macro_rules! globals {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty = $value:literal;)*) => {
+        $($(#[$doc])*
+        #[allow(unsafe_code)]
+        // SAFETY: the object is linked alone; the loader finds the value by this name.
+        #[unsafe(no_mangle)]
+        pub static $name: Global<$kind> = Global::new($value);)*
+    };
+}
 
-/// How many buckets the tables have, as their maps: what the programs choose a bucket by.
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static FLOW_BUCKETS_V4: Global<u32> = Global::new(2);
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static FLOW_BUCKETS_V6: Global<u32> = Global::new(2);
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static HALF_OPEN_BUCKETS_V4: Global<u32> = Global::new(2);
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static HALF_OPEN_BUCKETS_V6: Global<u32> = Global::new(2);
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static MAPPING_BUCKETS: Global<u32> = Global::new(2);
-/// The two halves of [`gateway_ebpf::table::Seed`].
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static SEED_EVEN: Global<u64> = Global::new(0);
-#[allow(unsafe_code)]
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub static SEED_ODD: Global<u64> = Global::new(0);
+globals! {
+    /// Nanoseconds that stand in for the clock when not 0: the parity tests need both sides to see one time.
+    FIXED_NOW: u64 = 0;
+    /// How many buckets the tables have, as their maps: what the programs choose a bucket by.
+    FLOW_BUCKETS_V4: u32 = 2;
+    FLOW_BUCKETS_V6: u32 = 2;
+    HALF_OPEN_BUCKETS_V4: u32 = 2;
+    HALF_OPEN_BUCKETS_V6: u32 = 2;
+    MAPPING_BUCKETS: u32 = 2;
+    /// The two halves of [`gateway_ebpf::table::Seed`].
+    SEED_EVEN: u64 = 0;
+    SEED_ODD: u64 = 0;
+}
 
 /// Rule numbers that have counters and rate states.
 pub const RULE_IDS: u32 = 4096;

@@ -138,7 +138,7 @@ impl Leg {
 pub fn routing() -> Routing {
     let mut routing = Routing::default();
     for leg in LEGS {
-        routing.links.insert(leg.index, (Mac::from_octets(leg_mac(leg.index)), leg.mtu));
+        routing.links.insert(leg.index, leg.mtu);
         for network in leg.networks() {
             routing.routes.push(Route { to: network.trunc(), egress: leg.index, via: None });
             routing.own.insert(network.addr());

@@ -4,11 +4,11 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use aya::Ebpf;
 use aya::maps::Map;
-use gateway_ebpf::table::{self, Entry, Guard, Insert, Memory, SLOTS, Seed, Slot};
+use gateway_ebpf::table::{self, Entry, Insert, Memory, SLOTS, Seed, Slot, Words};
 
 use super::error::DatapathError;
 
@@ -63,28 +63,6 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the very mapping that was made; no reference into it outlives `self`.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.words * size_of::<u32>()) };
-    }
-}
-
-/// A slot, and all that follows it.
-#[derive(Clone, Copy)]
-pub struct Words<'a>(&'a [AtomicU32]);
-
-impl Slot for Words<'_> {
-    fn load(self, word: usize) -> u32 {
-        self.0[word].load(Ordering::Acquire)
-    }
-
-    fn store(self, word: usize, value: u32) {
-        self.0[word].store(value, Ordering::Release);
-    }
-
-    fn exchange(self, old: Guard, new: Guard) -> bool {
-        self.0[0].compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    }
-
-    fn nth(self, slot: u32, words: usize) -> Self {
-        Self(&self.0[slot as usize * words..])
     }
 }
 

@@ -194,3 +194,16 @@ pub struct Flow<F: Family> {
     /// Bytes in this direction, from the IP header on, modulo 2^48.
     pub bytes: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{V4, V6};
+    use super::*;
+
+    #[test]
+    fn keys_have_no_padding() {
+        // They are given to global functions whole, as those of mappings are.
+        assert_eq!(size_of::<FlowKey<V4>>(), 16);
+        assert_eq!(size_of::<FlowKey<V6>>(), 40);
+    }
+}

@@ -1,4 +1,5 @@
-//! The contract between kernel and user space: keys and values of every map, written once and used by both sides.
+//! The contract between kernel and user space: what stands in every map, written once and used by both sides. Flows and mappings stand packed
+//! in [`crate::table`]s, the rest as it is here.
 //!
 //! Rules of this module:
 //! - every type is `repr(C)`, has no implicit padding (the kernel hashes whole keys, padding included), and says its size in a test;

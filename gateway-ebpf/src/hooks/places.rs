@@ -119,11 +119,9 @@ macro_rules! flow_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $read(table: u32, key: *const FlowKey<$family>, flow: *mut Flow<$family>) -> u32 {
-            if key.is_null() || flow.is_null() {
-                return 0;
-            }
-            // SAFETY: not null, and whole, or the verifier refuses the caller.
-            let (key, flow) = unsafe { (&*key, &mut *flow) };
+            // SAFETY: null or whole, or the verifier refuses the caller.
+            let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
+            let Some(flow) = (unsafe { flow.as_mut() }) else { return 0 };
             u32::from(if table == MAIN {
                 table::look_up::<FlowEntry<$family>, _>(&$main, key, flow)
             } else {
@@ -135,11 +133,8 @@ macro_rules! flow_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $has(table: u32, key: *const FlowKey<$family>) -> u32 {
-            if key.is_null() {
-                return 0;
-            }
-            // SAFETY: as above.
-            let key = unsafe { &*key };
+            // SAFETY: null or whole, or the verifier refuses the caller.
+            let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
             u32::from(if table == MAIN {
                 table::peek::<FlowEntry<$family>, _>(&$main, key).is_some()
             } else {
@@ -151,11 +146,9 @@ macro_rules! flow_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $insert(table: u32, key: *const FlowKey<$family>, flow: *const Flow<$family>) -> u32 {
-            if key.is_null() || flow.is_null() {
-                return code(Insert::Full);
-            }
-            // SAFETY: as above.
-            let (key, flow) = unsafe { (&*key, &*flow) };
+            // SAFETY: null or whole, or the verifier refuses the caller.
+            let Some(key) = (unsafe { key.as_ref() }) else { return code(Insert::Full) };
+            let Some(flow) = (unsafe { flow.as_ref() }) else { return code(Insert::Full) };
             code(if table == MAIN {
                 table::insert::<FlowEntry<$family>, _>(&$main, key, flow)
             } else {
@@ -167,11 +160,9 @@ macro_rules! flow_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $replace(table: u32, key: *const FlowKey<$family>, flow: *const Flow<$family>) -> u32 {
-            if key.is_null() || flow.is_null() {
-                return 0;
-            }
-            // SAFETY: as above.
-            let (key, flow) = unsafe { (&*key, &*flow) };
+            // SAFETY: null or whole, or the verifier refuses the caller.
+            let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
+            let Some(flow) = (unsafe { flow.as_ref() }) else { return 0 };
             u32::from(if table == MAIN {
                 table::replace::<FlowEntry<$family>, _>(&$main, key, flow)
             } else {
@@ -183,11 +174,8 @@ macro_rules! flow_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $set_state(table: u32, key: *const FlowKey<$family>, state: u32) -> u32 {
-            if key.is_null() {
-                return 0;
-            }
-            // SAFETY: as above.
-            let key = unsafe { &*key };
+            // SAFETY: null or whole, or the verifier refuses the caller.
+            let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
             let state = FlowState(state as u8);
             u32::from(if table == MAIN {
                 table::modify::<FlowEntry<$family>, _>(&$main, key, |flow| flow.state = state)
@@ -200,11 +188,8 @@ macro_rules! flow_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $remove(table: u32, key: *const FlowKey<$family>) -> u32 {
-            if key.is_null() {
-                return 0;
-            }
-            // SAFETY: as above.
-            let key = unsafe { &*key };
+            // SAFETY: null or whole, or the verifier refuses the caller.
+            let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
             u32::from(if table == MAIN {
                 table::remove::<FlowEntry<$family>, _>(&$main, key)
             } else {
@@ -221,11 +206,8 @@ flow_functions!(V6, FlowsV6, HalfOpenV6, flow_v6_read, flow_v6_has, flow_v6_inse
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn mapping_use(key: *const MappingKey<V4>, now: u32) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: as above.
-    let key = unsafe { &*key };
+    // SAFETY: null or whole, or the verifier refuses the caller.
+    let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
     let Some(Found { slot, guard }) = table::peek::<MappingEntry, _>(&Mappings, key) else { return 0 };
     MappingEntry::touch(slot, Tick(now));
     PORT | guard.payload() as u32
@@ -238,11 +220,9 @@ pub const PORT: u32 = 1 << 16;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn mapping_insert(key: *const MappingKey<V4>, mapping: *const Mapping) -> u32 {
-    if key.is_null() || mapping.is_null() {
-        return code(Insert::Full);
-    }
-    // SAFETY: as above.
-    let (key, mapping) = unsafe { (&*key, &*mapping) };
+    // SAFETY: null or whole, or the verifier refuses the caller.
+    let Some(key) = (unsafe { key.as_ref() }) else { return code(Insert::Full) };
+    let Some(mapping) = (unsafe { mapping.as_ref() }) else { return code(Insert::Full) };
     code(table::insert::<MappingEntry, _>(&Mappings, key, mapping))
 }
 
@@ -250,11 +230,8 @@ pub extern "C" fn mapping_insert(key: *const MappingKey<V4>, mapping: *const Map
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn mapping_remove(key: *const MappingKey<V4>) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: as above.
-    let key = unsafe { &*key };
+    // SAFETY: null or whole, or the verifier refuses the caller.
+    let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
     u32::from(table::remove::<MappingEntry, _>(&Mappings, key))
 }
 
@@ -262,11 +239,9 @@ pub extern "C" fn mapping_remove(key: *const MappingKey<V4>) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn endpoint_read(key: *const EndpointKey<V4>, endpoint: *mut Endpoint<V4>) -> u32 {
-    if key.is_null() || endpoint.is_null() {
-        return 0;
-    }
-    // SAFETY: as above.
-    let (key, endpoint) = unsafe { (&*key, &mut *endpoint) };
+    // SAFETY: null or whole, or the verifier refuses the caller.
+    let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
+    let Some(endpoint) = (unsafe { endpoint.as_mut() }) else { return 0 };
     u32::from(table::look_up::<EndpointEntry, _>(&Endpoints, key, endpoint))
 }
 
@@ -274,11 +249,9 @@ pub extern "C" fn endpoint_read(key: *const EndpointKey<V4>, endpoint: *mut Endp
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn endpoint_insert(key: *const EndpointKey<V4>, endpoint: *const Endpoint<V4>) -> u32 {
-    if key.is_null() || endpoint.is_null() {
-        return code(Insert::Full);
-    }
-    // SAFETY: as above.
-    let (key, endpoint) = unsafe { (&*key, &*endpoint) };
+    // SAFETY: null or whole, or the verifier refuses the caller.
+    let Some(key) = (unsafe { key.as_ref() }) else { return code(Insert::Full) };
+    let Some(endpoint) = (unsafe { endpoint.as_ref() }) else { return code(Insert::Full) };
     code(table::insert::<EndpointEntry, _>(&Endpoints, key, endpoint))
 }
 
@@ -286,10 +259,7 @@ pub extern "C" fn endpoint_insert(key: *const EndpointKey<V4>, endpoint: *const 
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn endpoint_remove(key: *const EndpointKey<V4>) -> u32 {
-    if key.is_null() {
-        return 0;
-    }
-    // SAFETY: as above.
-    let key = unsafe { &*key };
+    // SAFETY: null or whole, or the verifier refuses the caller.
+    let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
     u32::from(table::remove::<EndpointEntry, _>(&Endpoints, key))
 }

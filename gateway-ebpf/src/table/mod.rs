@@ -58,12 +58,16 @@ mod nat;
 mod operate;
 #[cfg(test)]
 mod tests;
+#[cfg(target_has_atomic = "32")]
+mod words;
 
 pub use digest::Seed;
 pub use entry::{Entry, Guard, Memory, Slot};
 pub use flow::FlowEntry;
 pub use nat::{EndpointEntry, MappingEntry};
 pub use operate::{Found, buckets_of, established, insert, look_up, modify, peek, remove, replace};
+#[cfg(target_has_atomic = "32")]
+pub use words::Words;
 
 /// How an insertion ended. Nothing that exists is ever overwritten or evicted (RFC 6888 REQ-11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

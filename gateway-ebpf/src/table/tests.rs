@@ -5,7 +5,7 @@ mod moments;
 mod threads;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use proptest::prelude::*;
 
@@ -33,24 +33,6 @@ impl Plain {
 
     fn is_at_rest(&self) -> bool {
         self.words.chunks(self.entry).all(|slot| matches!(Words(slot).guard().phase(), Guard::FREE | Guard::LIVE))
-    }
-}
-
-#[derive(Clone, Copy)]
-pub struct Words<'a>(&'a [AtomicU32]);
-
-impl Slot for Words<'_> {
-    fn load(self, word: usize) -> u32 {
-        self.0[word].load(Ordering::Acquire)
-    }
-    fn store(self, word: usize, value: u32) {
-        self.0[word].store(value, Ordering::Release);
-    }
-    fn exchange(self, old: Guard, new: Guard) -> bool {
-        self.0[0].compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    }
-    fn nth(self, slot: u32, words: usize) -> Self {
-        Self(&self.0[slot as usize * words..])
     }
 }
 

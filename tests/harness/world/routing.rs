@@ -28,8 +28,8 @@ pub struct Routing {
     pub routes: Vec<Route>,
     /// Resolved neighbours.
     pub neighbours: HashMap<Neighbour, Mac>,
-    /// MAC and MTU of each interface.
-    pub links: HashMap<IfIndex, (Mac, u16)>,
+    /// MTU of each interface.
+    pub links: HashMap<IfIndex, u16>,
     /// Addresses of the gateway, broadcast and anycast addresses included.
     pub own: HashSet<IpAddr>,
     /// Interfaces on which the kernel may not forward.
@@ -54,7 +54,7 @@ impl Routing {
         }
         let longest = self.routes.iter().filter(|route| route.to.contains(&destination)).max_by_key(|route| route.to.prefix_len());
         let Some(route) = longest else { return RouteKind::Unreachable };
-        let Some((_, mtu)) = self.links.get(&route.egress) else { return RouteKind::Unreachable };
+        let Some(mtu) = self.links.get(&route.egress) else { return RouteKind::Unreachable };
         let gateway = route.via.unwrap_or(destination);
         answer.mtu = *mtu;
         answer.egress = route.egress;

@@ -49,11 +49,11 @@ impl Guest {
         let mut command = Command::new("nice");
         command.args(["-n", "10", "mmdebstrap", "--mode=root", "--variant=essential", &format!("--include={}", INCLUDE.join(","))]);
         command.args(["doc", "man", "locale", "info"].map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}/*")));
-        command.args(snapshot_options()).arg("--customize-hook=mkdir \"$1/work\"").arg(&suite).arg(&root).args(sources(&suite)?);
+        command.args(snapshot_options()).arg(&suite).arg(&root).args(sources(&suite)?);
         logged(progress, "mmdebstrap", &mut command, &tools.log("mmdebstrap-kernels"), LIMIT)?;
         // Without what is mounted in it, and what only dpkg and apt would read.
         let leave = "-path ./var/lib/dpkg -prune -o -path ./var/lib/apt -prune -o -path ./var/cache -prune -o";
-        let pack = format!("cd / && find . -xdev {leave} -print0 | cpio --null --create --format=newc --quiet > /work/new.cpio");
+        let pack = format!("(cd / && find . -xdev {leave} -print0 | cpio --null --create --format=newc --quiet) > new.cpio");
         in_guest(progress, &root, &store, &pack)?;
         std::fs::rename(store.join("new.cpio"), &archive).with_context(|| format!("cannot make {}", archive.display()))?;
         Ok(Self { root, archive })

@@ -45,7 +45,7 @@ pub fn fetch(progress: &Progress, tools: &Tools, guest: &Guest, name: &str, suit
     let stage = new.join("stage").join(&inside);
     select(&modules, &stage)?;
     std::os::unix::fs::symlink("usr/lib", new.join("stage/lib"))?;
-    in_guest(progress, &guest.root, &new, &format!("depmod -b /work/stage '{release}'"))?;
+    in_guest(progress, &guest.root, &new, &format!("depmod -b \"$PWD/stage\" '{release}'"))?;
     pack(progress, &guest.root, &new, "stage", "modules.cpio")?;
     for directory in ["tree", "stage", "apt"] {
         std::fs::remove_dir_all(new.join(directory)).with_context(|| format!("cannot remove {directory}"))?;

@@ -62,15 +62,10 @@ pub fn for_tests(progress: &Progress, fresh: bool) -> Result<PathBuf> {
 
 /// Packs the directory `tree` of `work` as `to`, with the guest's own tools.
 fn pack(progress: &Progress, guest: &Path, work: &Path, tree: &str, to: &str) -> Result<()> {
-    in_guest(
-        progress,
-        guest,
-        work,
-        &format!("cd '/work/{tree}' && find . -print0 | cpio --null --create --format=newc --quiet > '/work/{to}'"),
-    )
+    in_guest(progress, guest, work, &format!("(cd '{tree}' && find . -print0 | cpio --null --create --format=newc --quiet) > '{to}'"))
 }
 
-/// Runs a shell script in the guest's root, with `work` at /work.
+/// Runs a shell script in the guest's root, with `work` as its working directory.
 fn in_guest(progress: &Progress, guest: &Path, work: &Path, script: &str) -> Result<()> {
     let words = enter(guest, work, "sh", &["-euc", script]);
     let mut command = std::process::Command::new(&words[0]);

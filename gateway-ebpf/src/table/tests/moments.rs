@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::{Plain, Words, found, is_whole, key, value};
+use super::{Plain, found, is_whole, key, value};
 use crate::abi::{Endpoint, V4};
 use crate::table::*;
 

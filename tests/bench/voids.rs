@@ -9,7 +9,8 @@ use crate::path::{Expected, Path, Range};
 use crate::workload::{Setting, Size};
 
 const PACKETS: u32 = 10_000;
-const FLOWS: u32 = 100;
+/// Each flow has ten packets: so many are spoilt.
+const FLOWS: u32 = PACKETS / 10;
 
 fn forward(path: &mut Path, fault: Fault) -> Result<()> {
     path.config().fault = fault as u32;

@@ -1,7 +1,7 @@
 //! What has to be left of a frame at the other end.
 
 use super::frame::{Layout, first, half, halves, header_sum, put_half, second, udp_sum};
-use super::{Config, MAGIC};
+use super::{Config, MAGIC, Numbers};
 use crate::abi::Port;
 use crate::wire::checksum;
 
@@ -10,6 +10,14 @@ use crate::wire::checksum;
 #[must_use]
 pub fn is_ours<L: Layout>(frame: &L) -> bool {
     second(frame.word(L::PORTS + 2)) == MAGIC
+}
+
+/// Whether its payload names the flow of these numbers.
+#[inline(always)]
+#[must_use]
+pub fn is_of_flow<L: Layout>(frame: &L, numbers: Numbers) -> bool {
+    let Numbers { host, port, service } = numbers;
+    is_ours(frame) && frame.word(L::PORTS + 3) == halves(host, port.wire()) && first(frame.word(L::PORTS + 4)) == service.wire()
 }
 
 /// Whether all checksums are right; a UDP checksum of zero, which means "none" (RFC 768), is wrong here. `tail` is the sum of what

@@ -6,7 +6,7 @@
 mod check;
 mod frame;
 
-pub use check::{answer, has_right_checksums, has_right_headers, is_ours, is_right_reply};
+pub use check::{answer, has_right_checksums, has_right_headers, is_of_flow, is_ours, is_right_reply};
 pub use frame::{FrameV4, FrameV6, Layout, TAIL_V4, TAIL_V6, stamp, tail, template_v4, template_v6};
 
 use crate::abi::{Abi, Port};
@@ -27,8 +27,8 @@ pub const STRIDE: u32 = 7919;
 pub const TTL: u8 = 64;
 /// Bytes of a large frame, without the check sequence.
 pub const LARGE: usize = 1514;
-/// Of this many packets the faulty forwarder spoils one.
-pub const FAULT_EVERY: u32 = 1000;
+/// The flow whose packets the faulty forwarder spoils. A flow, not every so-many-th packet: CPUs that share the work do not share a count.
+pub const SPOILT: u32 = 0;
 
 /// The lowest host number of the internal network, as the last byte of its address.
 pub const FIRST_HOST: u8 = 10;
@@ -74,7 +74,7 @@ pub struct Config {
     pub large: u32,
     /// The tail's sum, as one's complement words of the wire.
     pub tail_sum: u32,
-    /// What the faulty forwarder does with one of [`FAULT_EVERY`] packets: [`Fault`].
+    /// What the faulty forwarder does with the packets of flow [`SPOILT`]: [`Fault`].
     pub fault: u32,
 }
 

@@ -4,18 +4,15 @@ use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{TC_ACT_OK, bpf_fib_lookup as Params};
 use aya_ebpf::helpers::generated::bpf_fib_lookup;
 use aya_ebpf::macros::{classifier, map, xdp};
-use aya_ebpf::maps::{DevMap, PerCpuArray};
+use aya_ebpf::maps::DevMap;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gateway_ebpf::bench::{Config, FAULT_EVERY, Fault, FrameV4, Layout};
+use gateway_ebpf::bench::{Config, Fault, FrameV4, Layout, Numbers, SPOILT, is_of_flow};
 
 use super::{BENCH, context, frame, redirect};
 
 /// The gateway's interfaces: 0 on the generator's side, 1 on the sink's.
 #[map]
 static DEVICES: DevMap = DevMap::with_max_entries(2, 0);
-/// Packets that the faulty forwarder has seen.
-#[map]
-static SEEN: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 
 /// The interface on the other side of the one that a packet came from.
 #[inline(always)]
@@ -120,26 +117,22 @@ fn route(ctx: &XdpContext) -> Option<u32> {
     Some(redirect(params.ifindex))
 }
 
-/// Sends frames on as [`bench_forward`] does, and spoils one of [`FAULT_EVERY`].
+/// Sends frames on as [`bench_forward`] does, and spoils those of flow [`SPOILT`].
 #[xdp]
 pub fn bench_faulty(ctx: XdpContext) -> u32 {
-    let (Some(frame), Some(config), Some(seen)) = (frame::<FrameV4>(ctx.data(), ctx.data_end()), BENCH.get(0), SEEN.get_ptr_mut(0)) else {
+    let (Some(frame), Some(config)) = (frame::<FrameV4>(ctx.data(), ctx.data_end()), BENCH.get(0)) else {
         return XDP_PASS;
     };
-    // SAFETY: the element lives as long as the program, and only this CPU writes it.
-    let turn = unsafe {
-        *seen = (*seen).wrapping_add(1);
-        (*seen).is_multiple_of(FAULT_EVERY)
-    };
-    if turn && config.fault == Fault::Lose as u32 {
-        return XDP_DROP;
-    }
     // SAFETY: `frame` has checked the bounds.
     let frame = unsafe { &mut *frame };
-    if turn && config.fault == Fault::Corrupt as u32 {
+    let spoil = is_of_flow(frame, Numbers::of(SPOILT));
+    if spoil && config.fault == Fault::Lose as u32 {
+        return XDP_DROP;
+    }
+    if spoil && config.fault == Fault::Corrupt as u32 {
         frame[FrameV4::WORDS - 1] ^= 0x10;
     }
-    if turn && config.fault == Fault::Misdirect as u32 {
+    if spoil && config.fault == Fault::Misdirect as u32 {
         // Exchanged, the ports have the same sum.
         let (first, second) = (frame[8].to_ne_bytes(), frame[9].to_ne_bytes());
         frame[8] = u32::from_ne_bytes([first[0], first[1], second[0], second[1]]);

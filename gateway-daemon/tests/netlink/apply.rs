@@ -8,7 +8,7 @@ use gateway_daemon::netlink::Observer;
 use gateway_daemon::netlink::apply::{self, Applied, NextHop, RouteState, Unmanaged};
 use ipnet::IpNet;
 
-use crate::namespace::{Peer, link, name, run, settled, sh, skipped, until};
+use crate::namespace::{Peer, link, name, run, settled, sh, skipped, until, wired};
 
 fn nets(nets: &[&str]) -> Vec<IpNet> {
     nets.iter().map(|net| net.parse().unwrap()).collect()
@@ -28,9 +28,7 @@ async fn undo(observer: &Observer, applied: &mut Applied) {
 #[test]
 fn addresses_are_put_back_and_only_ours_are_removed() {
     run("addresses_are_put_back_and_only_ours_are_removed", || async {
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9",
-        );
+        wired();
         let before = sh("ip -br addr show dev eth9");
         let mut observer = Observer::start().await.unwrap();
         let mut applied = Applied::default();
@@ -104,9 +102,8 @@ fn everything_routed() -> String {
 #[test]
 fn routes_are_exactly_those_wanted_and_foreign_ones_stay() {
     run("routes_are_exactly_those_wanted_and_foreign_ones_stay", || async {
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad",
-        );
+        wired();
+        sh("ip -6 addr add fd00::1/64 dev eth9 nodad");
         sh("echo 1 > /proc/sys/net/ipv4/conf/eth9/forwarding");
         sh("ip route add 10.8.0.0/16 via 10.0.0.8; ip rule add from 10.77.0.0/16 table 20000");
         let observer = Observer::start().await.unwrap();

@@ -108,6 +108,13 @@ impl Peer {
     }
 }
 
+/// `eth9` with 10.0.0.1/24, wired to nothing that answers. It has no link-local address, and is there once the kernel has noticed the
+/// wire: both would follow in their own time, on a busy machine in the midst of a test, and are routing changes.
+pub fn wired() {
+    sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9 addrgenmode none; ip link set eth9.peer up; ip link set eth9 up");
+    sh("ip addr add 10.0.0.1/24 dev eth9; timeout 20 sh -c 'until ip link show eth9 | grep -q \"state UP\"; do sleep 0.02; done'");
+}
+
 /// Two hosts and the gateway between them: `a` and `b` (10.1.0.2, fd01::2 and 10.2.0.2, fd02::2) behind `zone.a` and `zone.b`.
 pub fn two_hosts() -> (Peer, Peer) {
     let hosts = [("a", 1), ("b", 2)].map(|(zone, net)| {

@@ -3,7 +3,7 @@
 use gateway_daemon::inventory::Mac;
 use gateway_daemon::netlink::Observer;
 
-use crate::namespace::{Peer, link, name, routing_changes, run, settled, sh, skipped, until};
+use crate::namespace::{Peer, link, name, routing_changes, run, settled, sh, skipped, until, wired};
 
 #[test]
 fn links_are_followed_from_birth_to_death() {
@@ -51,9 +51,7 @@ fn leaving_a_bridge_is_not_leaving_the_machine() {
 #[test]
 fn addresses_keep_the_kernels_order() {
     run("addresses_keep_the_kernels_order", || async {
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9",
-        );
+        wired();
         let mut observer = Observer::start().await.unwrap();
         sh("ip addr add 10.0.0.2/24 dev eth9; ip addr add 192.0.2.1 peer 192.0.2.9/32 dev eth9");
         until(&mut observer, "three addresses", |seen| seen.link(&name("eth9")).unwrap().addresses.len() >= 3).await;
@@ -74,9 +72,8 @@ fn addresses_keep_the_kernels_order() {
 #[test]
 fn routes_and_rules_of_any_table_and_family_are_routing_changes() {
     run("routes_and_rules_of_any_table_and_family_are_routing_changes", || async {
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad",
-        );
+        wired();
+        sh("ip -6 addr add fd00::1/64 dev eth9 nodad");
         let mut observer = Observer::start().await.unwrap();
         for command in [
             "ip route add 10.9.0.0/16 via 10.0.0.2",
@@ -98,9 +95,8 @@ fn routes_and_rules_of_any_table_and_family_are_routing_changes() {
 #[test]
 fn only_a_neighbours_address_matters_not_its_state() {
     run("only_a_neighbours_address_matters_not_its_state", || async {
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9 addrgenmode none; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip -6 addr add fd00::1/64 dev eth9 nodad",
-        );
+        wired();
+        sh("ip -6 addr add fd00::1/64 dev eth9 nodad");
         // Nobody answers there: on a busy machine the kernel's own timers would turn a probed entry into a failed one between two steps.
         for family in ["ipv4", "ipv6"] {
             sh(&format!("sysctl -qw net.{family}.neigh.eth9.retrans_time_ms=600000 net.{family}.neigh.eth9.delay_first_probe_time=600"));
@@ -149,9 +145,8 @@ fn xdp_abilities_of_a_veth_follow_its_peer() {
 #[test]
 fn nothing_is_missed_after_an_overrun() {
     run("nothing_is_missed_after_an_overrun", || async {
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9; ip link add gone type bridge",
-        );
+        wired();
+        sh("ip link add gone type bridge");
         let mut observer = Observer::start().await.unwrap();
         // This blocks the runtime, so that nobody reads the socket: it overflows, and what comes then is lost.
         let routes = r#"{ printf "route add unreachable 11.%d.%d.0/24\n", $1 / 256, $1 % 256 }"#;
@@ -172,9 +167,7 @@ fn nothing_is_missed_after_an_overrun() {
 fn a_cancelled_wait_loses_nothing() {
     run("a_cancelled_wait_loses_nothing", || async {
         let mut observer = Observer::start().await.unwrap();
-        sh(
-            "ip link add eth9 type veth peer name eth9.peer; ip link set eth9.peer up; ip link set eth9 up; ip addr add 10.0.0.1/24 dev eth9",
-        );
+        wired();
         // Each wait is cancelled at its first or second pause.
         for _ in 0..200 {
             tokio::select! {

@@ -6,7 +6,8 @@ use std::thread;
 
 use aya::programs::{Program, ProgramError, ProgramFd, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use gateway_ebpf::table::{self, Seed};
+use gateway_ebpf::abi::{V4, V6};
+use gateway_ebpf::table::{self, EndpointEntry, FlowEntry, MappingEntry, Seed};
 
 use super::error::DatapathError;
 use super::maps::Maps;
@@ -91,12 +92,12 @@ impl Loaded {
         let (v4, v6, mappings) = (capacity.buckets_v4(), capacity.buckets_v6(), capacity.mapping_buckets());
         let Seed([even, odd]) = seed;
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries("FLOWS_V4", v4.flows)
-            .map_max_entries("FLOWS_V6", v6.flows)
-            .map_max_entries("HALF_OPEN_V4", v4.half_open)
-            .map_max_entries("HALF_OPEN_V6", v6.half_open)
-            .map_max_entries("MAPPINGS_V4", mappings)
-            .map_max_entries("ENDPOINTS_V4", mappings)
+            .map_max_entries("FLOWS_V4", table::elements::<FlowEntry<V4>>(v4.flows))
+            .map_max_entries("FLOWS_V6", table::elements::<FlowEntry<V6>>(v6.flows))
+            .map_max_entries("HALF_OPEN_V4", table::elements::<FlowEntry<V4>>(v4.half_open))
+            .map_max_entries("HALF_OPEN_V6", table::elements::<FlowEntry<V6>>(v6.half_open))
+            .map_max_entries("MAPPINGS_V4", table::elements::<MappingEntry>(mappings))
+            .map_max_entries("ENDPOINTS_V4", table::elements::<EndpointEntry>(mappings))
             .override_global("FLOW_BUCKETS_V4", &v4.flows, true)
             .override_global("FLOW_BUCKETS_V6", &v6.flows, true)
             .override_global("HALF_OPEN_BUCKETS_V4", &v4.half_open, true)

@@ -95,7 +95,7 @@ impl<E: Entry> Shared<E> {
     pub fn take(ebpf: &mut Ebpf, name: &'static str, buckets: u32, seed: Seed) -> Result<Self, DatapathError> {
         let map = ebpf.take_map(name).ok_or(DatapathError::Object { what: name })?;
         let Map::Array(data) = &map else { return Err(DatapathError::Object { what: name }) };
-        let words = buckets as usize * SLOTS as usize * E::WORDS;
+        let words = table::elements::<E>(buckets) as usize * SLOTS as usize * E::WORDS;
         let words = Mapping::of(data, words).map_err(|source| DatapathError::Walk { source })?;
         Ok(Self { words, buckets, seed, _map: map, entry: std::marker::PhantomData })
     }
@@ -106,7 +106,7 @@ impl<E: Entry> Shared<E> {
 
     /// Calls `visit` for every entry. Entries that change meanwhile may be missed or seen twice, but are never seen half.
     pub fn for_each(&self, mut visit: impl FnMut(E::Key, E::Value)) {
-        for slot in self.words.words().chunks_exact(E::WORDS).map(Words) {
+        for slot in self.words.words().chunks_exact(E::WORDS).take((self.buckets * SLOTS) as usize).map(Words) {
             while slot.guard().is_live() {
                 let guard = slot.guard();
                 let (key, value) = (E::key(slot), E::value(slot, guard.payload()));

@@ -4,7 +4,7 @@
 //! there. Their arguments are plain numbers and structures of known size, which is what it needs for that (kernel/bpf/btf.c,
 //! `btf_prepare_func_args`). A pointer may be null for all it knows.
 
-use core::intrinsics::{AtomicOrdering, atomic_cxchg};
+use core::intrinsics::{AtomicOrdering, atomic_and, atomic_cxchg, atomic_or};
 
 use gateway_ebpf::abi::{Endpoint, EndpointKey, Flow, FlowKey, FlowState, Mapping, MappingKey, Tick, V4, V6};
 use gateway_ebpf::env::Table;
@@ -27,6 +27,18 @@ impl Slot for Words {
     fn store(self, word: usize, value: u32) {
         // SAFETY: as above.
         unsafe { self.0.add(word).write_volatile(value) }
+    }
+
+    #[inline(always)]
+    fn set(self, word: usize, bits: u32) {
+        // SAFETY: as above. What was there is not asked for, so that one instruction does it; an exchange of the guard follows, as a barrier.
+        unsafe { atomic_or::<u32, u32, { AtomicOrdering::Relaxed }>(self.0.add(word), bits) };
+    }
+
+    #[inline(always)]
+    fn clear(self, word: usize, bits: u32) {
+        // SAFETY: as above.
+        unsafe { atomic_and::<u32, u32, { AtomicOrdering::Relaxed }>(self.0.add(word), !bits) };
     }
 
     #[inline(always)]
@@ -208,7 +220,7 @@ flow_functions!(V6, FlowsV6, HalfOpenV6, flow_v6_read, flow_v6_has, flow_v6_inse
 pub extern "C" fn mapping_use(key: *const MappingKey<V4>, now: u32) -> u32 {
     // SAFETY: null or whole, or the verifier refuses the caller.
     let Some(key) = (unsafe { key.as_ref() }) else { return 0 };
-    let Some(Found { slot, guard }) = table::peek::<MappingEntry, _>(&Mappings, key) else { return 0 };
+    let Some(Found { slot, guard, .. }) = table::peek::<MappingEntry, _>(&Mappings, key) else { return 0 };
     MappingEntry::touch(slot, Tick(now));
     PORT | guard.payload() as u32
 }

@@ -46,14 +46,16 @@ impl Digest {
             first: (((mixed as u32) as u64 * buckets as u64) >> 32) as u32,
             second: (((mixed >> 32) * buckets as u64) >> 32) as u32,
             start: mixed as u32 % SLOTS,
+            tag: (mixed >> 32) as u32 & 0x7f | 0x80,
         }
     }
 }
 
-/// A key's buckets, and the slot that is tried first in either.
+/// A key's buckets, the slot that is tried first in either, and what it is tagged with there ([`super::tags`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     pub first: u32,
     pub second: u32,
     pub start: u32,
+    pub tag: u32,
 }

@@ -62,6 +62,10 @@ pub trait Slot: Copy {
     fn load(self, word: usize) -> u32;
     /// Writes a word; never torn, and in the order of the calls.
     fn store(self, word: usize, value: u32);
+    /// Sets bits of a word, in one step.
+    fn set(self, word: usize, bits: u32);
+    /// Clears bits of a word, in one step.
+    fn clear(self, word: usize, bits: u32);
     /// Replaces the guard if it is still `old`: a full barrier.
     fn exchange(self, old: Guard, new: Guard) -> bool;
     /// The slot so many slots further on; `words` is [`Entry::WORDS`].
@@ -82,7 +86,7 @@ pub trait Memory {
     fn buckets(&self) -> u32;
     /// What the digest is keyed with.
     fn seed(&self) -> Seed;
-    /// The first slot of a bucket.
+    /// The first slot of a bucket; behind the last one follow the [`super::tags`].
     fn bucket(&self, index: u32) -> Option<Self::Slot>;
 }
 

@@ -5,7 +5,7 @@ mod moments;
 mod threads;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 
@@ -22,17 +22,26 @@ pub struct Plain {
 
 impl Plain {
     fn of<E: Entry>(buckets: u32, seed: u64) -> Self {
-        let words = buckets as usize * SLOTS as usize * E::WORDS;
+        let words = elements::<E>(buckets) as usize * SLOTS as usize * E::WORDS;
         Self { words: (0..words).map(|_| AtomicU32::new(0)).collect(), buckets, entry: E::WORDS, seed: Seed([seed, !seed]) }
     }
 
+    fn slots(&self) -> impl Iterator<Item = Words<'_>> {
+        self.words.chunks(self.entry).map(Words).take((self.buckets * SLOTS) as usize)
+    }
+
     fn live<E: Entry>(&self) -> Vec<(E::Key, E::Value)> {
-        let slots = self.words.chunks(self.entry).map(Words);
-        slots.filter(|slot| slot.guard().is_live()).map(|slot| (E::key(slot), E::value(slot, slot.guard().payload()))).collect()
+        self.slots().filter(|slot| slot.guard().is_live()).map(|slot| (E::key(slot), E::value(slot, slot.guard().payload()))).collect()
     }
 
     fn is_at_rest(&self) -> bool {
-        self.words.chunks(self.entry).all(|slot| matches!(Words(slot).guard().phase(), Guard::FREE | Guard::LIVE))
+        let tags =
+            self.words[(self.buckets * SLOTS) as usize * self.entry..].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+        self.slots().zip(tags).all(|(slot, tag)| match slot.guard().phase() {
+            Guard::FREE => tag == 0,
+            Guard::LIVE => tag != 0,
+            _ => false,
+        })
     }
 }
 
@@ -132,12 +141,11 @@ fn most_keys_stand_in_their_first_bucket() {
         });
         let bucket = SLOTS as usize * EndpointEntry::WORDS;
         let first = table
-            .words
-            .chunks(EndpointEntry::WORDS)
+            .slots()
             .enumerate()
-            .filter(|(_, slot)| Words(slot).guard().is_live())
+            .filter(|(_, slot)| slot.guard().is_live())
             .filter(|(n, slot)| {
-                let [first, _] = buckets_of::<EndpointEntry>(&EndpointEntry::key(Words(slot)), table.seed, table.buckets);
+                let [first, _] = buckets_of::<EndpointEntry>(&EndpointEntry::key(*slot), table.seed, table.buckets);
                 n * EndpointEntry::WORDS / bucket == first as usize
             })
             .count();

@@ -17,6 +17,14 @@ impl Slot for Words<'_> {
         self.0[word].store(value, Ordering::Release);
     }
 
+    fn set(self, word: usize, bits: u32) {
+        self.0[word].fetch_or(bits, Ordering::SeqCst);
+    }
+
+    fn clear(self, word: usize, bits: u32) {
+        self.0[word].fetch_and(!bits, Ordering::SeqCst);
+    }
+
     fn exchange(self, old: Guard, new: Guard) -> bool {
         self.0[0].compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }

@@ -44,6 +44,14 @@ impl Slot for Watched<'_, '_> {
         self.1.tick();
         self.0.store(word, value);
     }
+    fn set(self, word: usize, bits: u32) {
+        self.1.tick();
+        self.0.set(word, bits);
+    }
+    fn clear(self, word: usize, bits: u32) {
+        self.1.tick();
+        self.0.clear(word, bits);
+    }
     fn exchange(self, old: Guard, new: Guard) -> bool {
         self.1.tick();
         self.0.exchange(old, new)
@@ -105,7 +113,7 @@ fn two_insertions_of_one_key_leave_it_once_at_most() {
         },
     );
     let (first, second) = outcomes.into_inner();
-    assert!(moments > 30 && first > 0 && second > 0, "{moments} moments, {first} and {second} times done");
+    assert!(moments > 15 && first > 0 && second > 0, "{moments} moments, {first} and {second} times done");
     assert!(first + second <= moments + 1, "{moments} moments, {first} and {second} times done: both succeeded once");
 }
 

@@ -18,11 +18,12 @@ mod policy;
 
 pub use admit::{Admitted, admit};
 
-use crate::abi::{DropReason, Family, Flow, FlowKey, PassReason, Reason};
+use crate::abi::{Config, DropReason, Family, Flow, FlowKey, PassReason, Reason};
 use crate::decision::Forward;
 use crate::env::{Arrival, Env, RouteAnswer, RouteKind, Table};
 use crate::flow::Pair;
 use crate::packet::{Kind, Packet};
+use crate::wire::tcp;
 use crate::{fast_path, route};
 
 /// The memory of one decision: what goes in, what comes out, and what is built on the way.
@@ -32,6 +33,8 @@ pub struct Scratch<F: Family> {
     pub packet: Packet<F>,
     /// In: what the hook knows besides.
     pub arrival: Arrival,
+    /// The configuration under which it is decided.
+    pub config: Config,
     /// Out: how the packet leaves, when it does.
     pub forward: Forward<F>,
     /// The flow being built or moved.
@@ -55,7 +58,7 @@ pub struct Refusal {
     pub answered: u32,
 }
 
-/// The quick answer that tc gives before anything else: `scratch.forward` is filled, or the whole pipeline must decide.
+/// The quick answer that tc gives before anything else: `scratch.forward` is filled, or [`decide_known`] goes on.
 #[inline(always)]
 pub fn decide_established<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> bool {
     let Scratch { packet, arrival, forward, .. } = scratch;
@@ -66,41 +69,57 @@ pub fn decide_established<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &m
     true
 }
 
-/// Decides an admitted packet: the whole pipeline. `scratch.forward` is filled when it is forwarded.
+/// Decides a packet of a known flow: `scratch.forward` is filled, or (false) the packet opens a flow, if it may: [`decide_new`].
 ///
 /// # Errors
 /// What becomes of it otherwise.
 #[inline(always)]
-pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<(), Reason> {
-    let config = env.config().ok_or(Reason::Drop(DropReason::NotReady))?;
+pub fn decide_known<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<bool, Reason> {
+    scratch.config = env.config().ok_or(Reason::Drop(DropReason::NotReady))?;
     if !scratch.packet.kind.is_tracked() {
-        return untracked(env, scratch);
+        return Err(untracked(env, scratch));
     }
-    if let Some(table) = find(env, scratch)
-        && hit::decide(env, table, &config, scratch)?
-    {
-        return Ok(());
+    match find(env, scratch) {
+        Some(table) => hit::decide(env, table, scratch),
+        None => Ok(false),
     }
-    open::decide(env, &config, scratch)
 }
 
-/// Finds the packet's flow and copies it. The main table is asked twice: between the two look-ups another CPU may have moved the flow.
+/// Decides a packet that [`decide_known`] has found no flow for; `scratch.forward` is filled when it is forwarded.
+///
+/// # Errors
+/// What becomes of it otherwise.
+#[inline(always)]
+pub fn decide_new<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+    scratch.config = env.config().ok_or(Reason::Drop(DropReason::NotReady))?;
+    open::decide(env, scratch)
+}
+
+/// Finds the packet's flow and copies it. The half-open table comes first: whoever moves a flow puts it into the main table before taking it
+/// out of the other, so it is not missed, and most packets that come here open a flow or make it established. What closes one is not of them.
 #[inline(always)]
 fn find<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Option<Table> {
     let Scratch { packet, flow, .. } = scratch;
-    [Table::Main, Table::HalfOpen, Table::Main].into_iter().find(|table| env.read_flow(*table, &packet.key, flow))
+    let closes = packet.kind == Kind::Tcp && packet.tcp_flags & (tcp::FIN | tcp::RST) != 0;
+    if closes && env.read_flow(Table::Main, &packet.key, flow) {
+        return Some(Table::Main);
+    }
+    if env.read_flow(Table::HalfOpen, &packet.key, flow) {
+        return Some(Table::HalfOpen);
+    }
+    env.read_flow(Table::Main, &packet.key, flow).then_some(Table::Main)
 }
 
 /// A packet without a tuple: the gateway's own, or dropped.
 #[inline(always)]
-fn untracked<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+fn untracked<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Reason {
     let Scratch { packet, answer, .. } = scratch;
     if route::next_hop(env, packet, packet.key.destination, answer) == RouteKind::Local {
-        return Err(Reason::Pass(PassReason::Local));
+        return Reason::Pass(PassReason::Local);
     }
-    Err(Reason::Drop(match packet.kind {
+    Reason::Drop(match packet.kind {
         Kind::Fragment => DropReason::Fragment,
         Kind::IcmpOther => DropReason::IcmpType,
         _ => DropReason::Protocol,
-    }))
+    })
 }

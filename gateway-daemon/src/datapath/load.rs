@@ -78,9 +78,9 @@ pub struct Loaded {
 /// The program of XDP.
 pub const XDP: &str = "gateway_xdp";
 /// The program of tc, and its slow paths in the order of their table.
-pub const TC: [&str; 3] = ["gateway_tc", "gateway_tc_v4", "gateway_tc_v6"];
+pub const TC: [&str; 5] = ["gateway_tc", "gateway_hit_v4", "gateway_open_v4", "gateway_hit_v6", "gateway_open_v6"];
 /// The order in which they are verified: what takes the verifier longest first, so that no processor is left with it alone at the end.
-const VERIFIED: [&str; 4] = [TC[1], TC[2], XDP, TC[0]];
+const VERIFIED: [&str; 6] = [TC[1], TC[2], TC[3], TC[4], XDP, TC[0]];
 
 impl Loaded {
     /// Loads and verifies every program. `seed`: nobody else may know it. `fixed_now`: nanoseconds in place of the clock, for tests; 0

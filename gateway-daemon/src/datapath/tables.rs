@@ -118,7 +118,7 @@ impl Written {
         for (position, address) in (0..POOL_LEN).zip(&policy.pool) {
             maps.pool.set(bank.0 * POOL_LEN + position, Raw(Ipv4::from_octets(address.octets())), 0)?;
         }
-        let header = BankHeader { lists: lists(policy).map(|(_, rules)| rules.len() as u32), default: policy.default, zero: [0; 3] };
+        let header = BankHeader::of(policy.default, &policy.firewall, &policy.source_nat, &policy.destination_nat);
         maps.banks.set(bank.0, Raw(header), 0)?;
         *held = policy.clone();
         Ok(())

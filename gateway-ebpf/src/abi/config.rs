@@ -1,6 +1,6 @@
 //! The few words that every decision starts from, and how the two banks of policy tables are laid out.
 
-use super::{Abi, Action, Bank, Generation};
+use super::{Abi, Action, Bank, Generation, Rule, RuleFlags};
 
 /// Rules per list and bank.
 pub const LIST_LEN: u32 = 1024;
@@ -60,11 +60,21 @@ pub struct BankHeader {
     pub lists: [u32; 3],
     /// What happens where no firewall rule matches.
     pub default: Action,
+    /// Not 0: a source NAT rule opens its mappings to any remote ([`super::RuleFlags::OPEN_FILTERING`]). Where none does, no packet has to be
+    /// held against the mappings.
+    pub open: u8,
     /// Always zero.
-    pub zero: [u8; 3],
+    pub zero: [u8; 2],
 }
 
 impl BankHeader {
+    /// Of these lists.
+    #[must_use]
+    pub fn of(default: Action, firewall: &[Rule], source_nat: &[Rule], destination_nat: &[Rule]) -> Self {
+        let open = source_nat.iter().any(|rule| rule.flags.has(RuleFlags::OPEN_FILTERING));
+        Self { lists: [firewall, source_nat, destination_nat].map(|rules| rules.len() as u32), default, open: open as u8, zero: [0; 2] }
+    }
+
     /// The length of a list.
     #[inline(always)]
     #[must_use]

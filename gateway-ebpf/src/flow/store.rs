@@ -30,6 +30,8 @@ impl<F: Family> Pair<F> {
             destination_port: key.source_port,
             egress: from,
             last_seen: now,
+            // The policy has judged both directions, if not yet their routes.
+            decided: original.decided,
             state: original.state,
             rule: nat_rule,
             ..Default::default()
@@ -44,47 +46,63 @@ impl<F: Family> Pair<F> {
 /// The reason to drop the packet.
 #[inline(always)]
 pub fn store_half_open<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &Pair<F>, other: &mut Flow<F>) -> Result<(), DropReason> {
-    // The translated tuple may already be in use, also in the main table, which the insertion below does not see.
-    for table in [Table::Main, Table::HalfOpen] {
-        if !env.read_flow(table, &pair.reply_key, other) {
-            continue;
-        }
-        // To both ends the same flow, but from another interface: the host has moved (its source has been validated
-        // there), and its old flow can only stand in the way.
-        let moved = other.egress != pair.reply.egress
-            && other.source == pair.reply.source
-            && other.destination == pair.reply.destination
-            && other.source_port == pair.reply.source_port
-            && other.destination_port == pair.reply.destination_port;
-        if !moved {
-            return Err(DropReason::TupleConflict);
-        }
-        let old = pair.reply_key.reply(other);
-        remove_both(env, table, &pair.reply_key, &old);
+    // The translated tuple may already be in use. An insertion finds that out for its own table only.
+    if env.read_flow(Table::Main, &pair.reply_key, other) {
+        make_way(env, Table::Main, pair, other)?;
     }
-    insert_both(env, Table::HalfOpen, pair).map_err(|insert| match insert {
+    let mut insert = insert_both(env, Table::HalfOpen, pair);
+    if insert == Err(Insert::Exists) && env.read_flow(Table::HalfOpen, &pair.reply_key, other) {
+        make_way(env, Table::HalfOpen, pair, other)?;
+        insert = insert_both(env, Table::HalfOpen, pair);
+    }
+    insert.map_err(|insert| match insert {
         Insert::Full => DropReason::HalfOpenTableFull,
         _ => DropReason::TupleConflict,
     })
 }
 
-/// Moves a flow that has shown to be one from the half-open table to the main table. The pair holds the keys.
+/// Forgets `other`, which holds the new flow's reply key, if it may be forgotten: to both ends it is the same flow, but from another
+/// interface. The host has moved (its source has been validated there), and its old flow can only stand in the way.
+#[inline(always)]
+fn make_way<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, pair: &Pair<F>, other: &Flow<F>) -> Result<(), DropReason> {
+    let moved = other.egress != pair.reply.egress
+        && other.source == pair.reply.source
+        && other.destination == pair.reply.destination
+        && other.source_port == pair.reply.source_port
+        && other.destination_port == pair.reply.destination_port;
+    if !moved {
+        return Err(DropReason::TupleConflict);
+    }
+    remove_both(env, table, &pair.reply_key, &pair.reply_key.reply(other));
+    Ok(())
+}
+
+/// Moves a flow that has shown to be one from the half-open table to the main table: the direction of `key` as `flow` is now, the other as
+/// it stands there, in the same state. `pair` is memory.
 ///
 /// # Errors
-/// [`DropReason::FlowTableFull`]: the flow stays half-open, its next packet tries again.
+/// [`DropReason::FlowTableFull`]: the flow stays half-open as it was, and a later packet tries again.
 #[inline(always)]
-pub fn promote<'m, F: Family, E: Env<'m, F>>(env: &mut E, pair: &mut Pair<F>) -> Result<(), DropReason> {
-    let Pair { original_key, reply_key, original, reply } = pair;
-    if !env.read_flow(Table::HalfOpen, original_key, original) || !env.read_flow(Table::HalfOpen, reply_key, reply) {
+pub fn promote<'m, F: Family, E: Env<'m, F>>(
+    env: &mut E,
+    key: &FlowKey<F>,
+    flow: &Flow<F>,
+    peer: &FlowKey<F>,
+    pair: &mut Pair<F>,
+) -> Result<(), DropReason> {
+    if !env.read_flow(Table::HalfOpen, peer, &mut pair.reply) {
         // Another CPU has moved it in between.
         return Ok(());
     }
+    pair.original_key = *key;
+    pair.reply_key = *peer;
+    pair.original = *flow;
+    pair.reply.state = flow.state;
     // Anything else than a full table means that it is there, put by another CPU.
     if insert_both(env, Table::Main, pair) == Err(Insert::Full) {
         return Err(DropReason::FlowTableFull);
     }
-    env.remove_flow(Table::HalfOpen, &pair.original_key);
-    env.remove_flow(Table::HalfOpen, &pair.reply_key);
+    remove_both(env, Table::HalfOpen, key, peer);
     Ok(())
 }
 

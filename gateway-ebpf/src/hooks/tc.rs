@@ -28,13 +28,17 @@ const F_MARK_MANGLED_0: u64 = 1 << 5;
 /// include/uapi/linux/bpf.h: the difference is of the pseudo-header, which is all that a partial checksum covers.
 const F_PSEUDO_HDR: u64 = 1 << 4;
 
-/// The slow paths, by tail call: each program of a chain has a stack of its own.
+/// The slow paths, by tail call: each program of a chain has a stack of its own, and is verified by itself. The daemon fills the table.
 #[map]
-static SLOW_PATHS: ProgramArray = ProgramArray::with_max_entries(2, 0);
-/// Index of [`gateway_tc_v4`]; the daemon fills the table.
-const SLOW_V4: u32 = 0;
-/// Index of [`gateway_tc_v6`].
-const SLOW_V6: u32 = 1;
+static SLOW_PATHS: ProgramArray = ProgramArray::with_max_entries(4, 0);
+/// Index of [`gateway_hit_v4`].
+const HIT_V4: u32 = 0;
+/// Index of [`gateway_open_v4`].
+const OPEN_V4: u32 = 1;
+/// Index of [`gateway_hit_v6`].
+const HIT_V6: u32 = 2;
+/// Index of [`gateway_open_v6`].
+const OPEN_V6: u32 = 3;
 
 /// The tc program: answers established flows, and hands everything else on.
 #[classifier]
@@ -42,22 +46,28 @@ pub fn gateway_tc(ctx: TcContext) -> i32 {
     verdict(run(&ctx))
 }
 
-/// The whole pipeline for the IPv4 packet in this CPU's scratch memory.
+/// Decides the IPv4 packet in this CPU's scratch memory, if it is of a known flow.
 #[classifier]
-pub fn gateway_tc_v4(ctx: TcContext) -> i32 {
-    match scratch_v4() {
-        Ok(scratch) => slow(&ctx, scratch),
-        Err(reason) => refuse(reason.index()),
-    }
+pub fn gateway_hit_v4(ctx: TcContext) -> i32 {
+    verdict(scratch_v4().and_then(|scratch| hit(&ctx, scratch, OPEN_V4)))
 }
 
-/// The whole pipeline for the IPv6 packet in this CPU's scratch memory.
+/// Decides the IPv4 packet in this CPU's scratch memory, which is of no known flow.
 #[classifier]
-pub fn gateway_tc_v6(ctx: TcContext) -> i32 {
-    match scratch_v6() {
-        Ok(scratch) => slow(&ctx, scratch),
-        Err(reason) => refuse(reason.index()),
-    }
+pub fn gateway_open_v4(ctx: TcContext) -> i32 {
+    verdict(scratch_v4().map(|scratch| open(&ctx, scratch)))
+}
+
+/// Decides the IPv6 packet in this CPU's scratch memory, if it is of a known flow.
+#[classifier]
+pub fn gateway_hit_v6(ctx: TcContext) -> i32 {
+    verdict(scratch_v6().and_then(|scratch| hit(&ctx, scratch, OPEN_V6)))
+}
+
+/// Decides the IPv6 packet in this CPU's scratch memory, which is of no known flow.
+#[classifier]
+pub fn gateway_open_v6(ctx: TcContext) -> i32 {
+    verdict(scratch_v6().map(|scratch| open(&ctx, scratch)))
 }
 
 #[inline(always)]
@@ -110,26 +120,48 @@ fn run(ctx: &TcContext) -> Result<i32, Reason> {
         unsafe { bpf_skb_vlan_pop(skb) };
     }
     match admitted {
-        Admitted::V4(packet) => fast(ctx, packet, arrival, scratch_v4()?, SLOW_V4),
-        Admitted::V6(packet) => fast(ctx, packet, arrival, scratch_v6()?, SLOW_V6),
+        Admitted::V4(packet) => fast(ctx, packet, arrival, scratch_v4()?, HIT_V4),
+        Admitted::V6(packet) => fast(ctx, packet, arrival, scratch_v6()?, HIT_V6),
     }
 }
 
 #[inline(always)]
-fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch: &mut Scratch<F>, slow: u32) -> Result<i32, Reason> {
+fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch: &mut Scratch<F>, hit: u32) -> Result<i32, Reason> {
     scratch.packet = packet;
     scratch.arrival = arrival;
     if pipeline::decide_established(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
         return forward_packet(ctx, &scratch.packet, &scratch.forward).ok_or(Reason::Drop(DropReason::WriteFailed));
     }
+    Err(go_on(ctx, hit))
+}
+
+/// Goes on with another program, or says why not.
+#[inline(always)]
+fn go_on(ctx: &TcContext, program: u32) -> Reason {
     // SAFETY: the table holds programs of this type only; the call returns only if the entry is empty.
-    let _ = unsafe { SLOW_PATHS.tail_call(ctx, slow) };
-    Err(Reason::Drop(DropReason::NotReady))
+    let _ = unsafe { SLOW_PATHS.tail_call(ctx, program) };
+    Reason::Drop(DropReason::NotReady)
 }
 
 #[inline(always)]
-fn slow<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>) -> i32 {
-    let reason = match pipeline::decide(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
+fn hit<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>, open: u32) -> Result<i32, Reason> {
+    match pipeline::decide_known(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
+        Ok(true) => Ok(finish(ctx, scratch, Ok(()))),
+        Ok(false) => Err(go_on(ctx, open)),
+        Err(reason) => Ok(finish(ctx, scratch, Err(reason))),
+    }
+}
+
+#[inline(always)]
+fn open<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>) -> i32 {
+    let decided = pipeline::decide_new(&mut Kernel::<F>::new(ctx.as_ptr()), scratch);
+    finish(ctx, scratch, decided)
+}
+
+/// Forwards the packet, or refuses it and has its sender told.
+#[inline(always)]
+fn finish<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>, decided: Result<(), Reason>) -> i32 {
+    let reason = match decided {
         Ok(()) => match forward_packet(ctx, &scratch.packet, &scratch.forward) {
             Some(action) => return action,
             None => Reason::Drop(DropReason::WriteFailed),

@@ -39,6 +39,9 @@ pub fn translate_destination<'m, F: Family, E: Env<'m, F>>(
         };
         return Destination { address, port, rule: rule.id, admitted: RuleId(0) };
     }
+    if header.open == 0 {
+        return unchanged;
+    }
     let endpoint =
         env.endpoint(&EndpointKey { address: key.destination, port: key.destination_port, protocol: key.link().protocol(), zero: 0 });
     match endpoint {

@@ -2,7 +2,7 @@
 //! next hop is not known.
 
 use super::{Scratch, open, policy};
-use crate::abi::{Config, DropReason, Family, Flow, FlowFlags, FlowKey, FlowState, Reason, Tick};
+use crate::abi::{DropReason, Family, Flow, FlowFlags, FlowKey, FlowState, Reason, Tick};
 use crate::decision::Forward;
 use crate::env::{Arrival, Env, Insert, RouteKind, Table};
 use crate::flow::{self, Step, step};
@@ -20,7 +20,7 @@ const STREAM_TICKS: u32 = Tick::ceil_millis(2000);
 /// # Errors
 /// What becomes of the packet when it is not forwarded.
 #[inline(always)]
-pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Config, scratch: &mut Scratch<F>) -> Result<bool, Reason> {
+pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, scratch: &mut Scratch<F>) -> Result<bool, Reason> {
     let original = scratch.flow.flags.has(FlowFlags::ORIGINAL);
     scratch.peer = scratch.packet.key.reply(&scratch.flow);
     let state = match step(scratch.flow.state, original, &scratch.packet) {
@@ -31,8 +31,8 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &
             return Ok(false);
         }
     };
-    if !flow::is_current(&scratch.flow, config) || !flow::has_next_hop(&scratch.flow) {
-        refresh(env, table, config, scratch)?;
+    if !flow::is_current(&scratch.flow, &scratch.config) || !flow::has_next_hop(&scratch.flow) {
+        refresh(env, table, scratch)?;
     }
     let Scratch { packet, arrival, forward, pair, flow, peer, answer, .. } = scratch;
     // The answer to a packet that is too big names it, wherever the route came from.
@@ -42,17 +42,13 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &
     fast_path::touch(flow, packet, arrival.now());
     let changed = state != flow.state;
     flow.state = state;
-    env.update_flow(table, &packet.key, flow);
-    if changed {
-        env.set_state(table, peer, state);
-    }
     if table == Table::HalfOpen && state == FlowState::ESTABLISHED {
-        if original {
-            (pair.original_key, pair.reply_key) = (packet.key, *peer);
-        } else {
-            (pair.original_key, pair.reply_key) = (*peer, packet.key);
+        flow::promote(env, &packet.key, flow, peer, pair).map_err(Reason::Drop)?;
+    } else {
+        env.update_flow(table, &packet.key, flow);
+        if changed {
+            env.set_state(table, peer, state);
         }
-        flow::promote(env, pair).map_err(Reason::Drop)?;
     }
     let egress = env.interface(flow.egress).ok_or(Reason::Drop(DropReason::NoZone))?;
     *forward = Forward::by(flow, &packet.key, egress.mac, answer.gateway);
@@ -84,12 +80,10 @@ fn lasts<'m, F: Family, E: Env<'m, F>>(
 /// # Errors
 /// [`DropReason::PolicyChanged`]: the flow has been ended. Another reason: only this packet is stopped.
 #[inline(always)]
-fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
-    let stale = !flow::is_current(&scratch.flow, config);
+fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+    let stale = !flow::is_current(&scratch.flow, &scratch.config);
     let from = env.interface(scratch.arrival.ifindex).ok_or(Reason::Drop(DropReason::NoZone))?;
-    if stale {
-        route::validate_source(env, &scratch.packet, from, &mut scratch.answer).map_err(Reason::Drop)?;
-    }
+    route::validate_source(env, &scratch.packet, from, &mut scratch.answer).map_err(Reason::Drop)?;
     let kind = route::next_hop(env, &scratch.packet, scratch.flow.destination, &mut scratch.answer);
     match kind {
         RouteKind::Resolved | RouteKind::Unresolved => {}
@@ -108,7 +102,7 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Con
         let original = scratch.flow.flags.has(FlowFlags::ORIGINAL);
         let (arrived, leaves) = if original { (from, to) } else { (to, from) };
         let peer = scratch.packet.key.reply(&scratch.flow);
-        let Some(rule) = still_allowed(env, config, arrived, leaves, &peer, scratch) else { return end(env, table, scratch) };
+        let Some(rule) = still_allowed(env, arrived, leaves, &peer, scratch) else { return end(env, table, scratch) };
         if original {
             scratch.flow.rule = rule;
         }
@@ -121,7 +115,7 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Con
             }
         }
     }
-    open::set_route(&mut scratch.flow, &scratch.answer, kind, config);
+    open::set_route(&mut scratch.flow, &scratch.answer, kind, &scratch.config);
     Ok(())
 }
 
@@ -129,13 +123,12 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, config: &Con
 #[inline(always)]
 fn still_allowed<'m, F: Family, E: Env<'m, F>>(
     env: &mut E,
-    config: &Config,
     from: &'m crate::abi::Interface,
     to: &'m crate::abi::Interface,
     peer: &FlowKey<F>,
     scratch: &Scratch<F>,
 ) -> Option<crate::abi::RuleId> {
-    let Scratch { packet, arrival, flow, .. } = scratch;
+    let Scratch { packet, arrival, config, flow, .. } = scratch;
     let original = flow.flags.has(FlowFlags::ORIGINAL);
     let key = if original { &packet.key } else { peer };
     let policy = policy::current(env, config)?;

@@ -15,9 +15,9 @@ use crate::{fast_path, flow, route};
 /// # Errors
 /// What becomes of it when it is not forwarded.
 #[inline(always)]
-pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, config: &Config, scratch: &mut Scratch<F>) -> Result<(), Reason> {
+pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F>) -> Result<(), Reason> {
     let refuse = Reason::Drop;
-    let Scratch { packet, arrival, forward, pair, flow: other, answer, .. } = scratch;
+    let Scratch { packet, arrival, config, forward, pair, flow: other, answer, .. } = scratch;
     let key = &packet.key;
     let from = env.interface(arrival.ifindex).ok_or(Reason::Pass(PassReason::NoZone))?;
     let policy = policy::current(env, config).ok_or(refuse(DropReason::NotReady))?;

@@ -75,8 +75,8 @@ impl World {
         for<'m> Lent<'m>: Env<'m, F>,
     {
         let mut scratch = Scratch { packet, arrival, ..Default::default() };
-        if !pipeline::decide_established(&mut self.lend(), &mut scratch) {
-            pipeline::decide(&mut self.lend(), &mut scratch)?;
+        if !pipeline::decide_established(&mut self.lend(), &mut scratch) && !pipeline::decide_known(&mut self.lend(), &mut scratch)? {
+            pipeline::decide_new(&mut self.lend(), &mut scratch)?;
         }
         write(frame, &packet, &scratch.forward)
     }

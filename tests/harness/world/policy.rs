@@ -30,8 +30,7 @@ pub struct Policy {
 
 impl Policy {
     pub(super) fn header(&self) -> BankHeader {
-        let lists = [&self.firewall, &self.source_nat, &self.destination_nat].map(|list| list.len() as u32);
-        BankHeader { lists, default: self.default, zero: [0; 3] }
+        BankHeader::of(self.default, &self.firewall, &self.source_nat, &self.destination_nat)
     }
 
     /// Every prefix of every set, each with the sets of all prefixes around it: what one longest-prefix look-up must answer.

@@ -22,5 +22,6 @@ pub mod rewrite;
 pub mod route;
 pub mod search;
 pub mod table;
+pub mod verifier;
 pub mod wire;
 pub mod zone;

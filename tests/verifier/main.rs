@@ -10,12 +10,12 @@ const LIMIT: u32 = 1_000_000;
 /// Instructions that the verifier may walk per program. Each is about 1.4 times what it takes today: other kernels prune less, and a
 /// change that doubles the work must be noticed here and not on somebody's older kernel.
 const BUDGETS: [(&str, u32); 6] = [
-    ("gateway_tc", 130_000),
-    ("gateway_hit_v4", 350_000),
-    ("gateway_open_v4", 200_000),
-    ("gateway_hit_v6", 280_000),
-    ("gateway_open_v6", 200_000),
-    ("gateway_xdp", 150_000),
+    ("gateway_tc", 50_000),
+    ("gateway_hit_v4", 115_000),
+    ("gateway_open_v4", 100_000),
+    ("gateway_hit_v6", 100_000),
+    ("gateway_open_v6", 55_000),
+    ("gateway_xdp", 45_000),
 ];
 
 #[test]

@@ -129,6 +129,8 @@ fn run(ctx: &TcContext) -> Result<i32, Reason> {
 fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch: &mut Scratch<F>, hit: u32) -> Result<i32, Reason> {
     scratch.packet = packet;
     scratch.arrival = arrival;
+    // What was parsed is read back from memory, and what follows is verified once, not once per kind of packet.
+    let scratch = core::hint::black_box(scratch);
     if pipeline::decide_established(&mut Kernel::<F>::new(ctx.as_ptr()), scratch) {
         return forward_packet(ctx, &scratch.packet, &scratch.forward).ok_or(Reason::Drop(DropReason::WriteFailed));
     }

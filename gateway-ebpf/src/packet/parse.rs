@@ -3,6 +3,7 @@
 use super::{Kind, Packet};
 use crate::abi::{DropReason, Family, FlowKey, IfIndex, Ipv4, Ipv6, Link, Port, Protocol, V4, V6};
 use crate::frame::Frame;
+use crate::verifier::forget;
 use crate::wire::{checksum, icmp, ipv4 as ip4, ipv6 as ip6, tcp, udp};
 
 /// Options walked before an IPv4 header counts as abusive. Real ones carry one or two.
@@ -28,7 +29,8 @@ pub fn ipv4<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V
     }
     let mut sum = checksum::sum(header);
     if header_len > ip4::HEADER {
-        sum += options_sum(frame, l3, header_len)?;
+        // However many options there are, what follows is the same to the verifier.
+        sum = forget(checksum::fold(sum + options_sum(frame, l3, header_len)?) as u32, first) as u64;
     }
     // RFC 1812 section 5.2.2: verify before anything else in the header is believed; an incremental update would keep it wrong.
     if checksum::fold(sum) != 0xffff {
@@ -97,10 +99,12 @@ pub fn ipv6<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V
         }
         next = following;
     }
+    // However many extensions there are, what follows is the same to the verifier.
+    let l4 = forget(l4 as u32, second) as usize;
     let network = Network {
         source: Ipv6([header[2], header[3], header[4], header[5]]),
         destination: Ipv6([header[6], header[7], header[8], header[9]]),
-        protocol: Protocol(next),
+        protocol: Protocol(forget(next as u32, second) as u8),
         hop_limit: (second & 0xff) as u8,
         dont_fragment: true,
         fragment,
@@ -282,7 +286,8 @@ fn options<T: Frame>(frame: &T, l3: usize, header_len: usize) -> Result<(), Drop
         if kind == ip4::OPTION_LSRR || kind == ip4::OPTION_SSRR || length < 2 || at + length as usize > header_len {
             return Err(DropReason::IpOptions);
         }
-        at += length as usize;
+        // To the verifier this is where the other kinds have come to as well.
+        at = forget((at + length as usize) as u32, length as u32) as usize;
     }
     if at >= header_len { Ok(()) } else { Err(DropReason::IpOptions) }
 }

@@ -7,6 +7,7 @@ use crate::decision::Forward;
 use crate::env::{Arrival, Env, Insert, RouteKind, Table};
 use crate::flow::{self, Step, step};
 use crate::packet::{Kind, Packet};
+use crate::verifier::forget;
 use crate::zone::Subject;
 use crate::{fast_path, nat, route};
 
@@ -24,7 +25,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, scratch: 
     let original = scratch.flow.flags.has(FlowFlags::ORIGINAL);
     scratch.peer = scratch.packet.key.reply(&scratch.flow);
     let state = match step(scratch.flow.state, original, &scratch.packet) {
-        Step::To(state) => state,
+        Step::To(state) => FlowState(forget(state.0 as u32, scratch.packet.length as u32) as u8),
         Step::Refuse(reason) => return Err(Reason::Drop(reason)),
         Step::Reopen => {
             flow::remove_both(env, table, &scratch.packet.key, &scratch.peer);
@@ -93,6 +94,7 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, scratch: &mu
         // The destination has become the gateway's own address.
         RouteKind::Local => return end(env, table, scratch),
     }
+    let resolved = forget((kind == RouteKind::Resolved) as u32, scratch.packet.length as u32) != 0;
     let to = env.interface(scratch.answer.egress).ok_or(Reason::Drop(DropReason::NoZone))?;
     // The kernel may know of another route before the daemon has said so.
     if stale || scratch.answer.egress != scratch.flow.egress {
@@ -115,7 +117,7 @@ fn refresh<'m, F: Family, E: Env<'m, F>>(env: &mut E, table: Table, scratch: &mu
             }
         }
     }
-    open::set_route(&mut scratch.flow, &scratch.answer, kind, &scratch.config);
+    open::set_route(&mut scratch.flow, &scratch.answer, resolved, &scratch.config);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::decision::Forward;
 use crate::env::{Env, RouteAnswer, RouteKind};
 use crate::nat;
 use crate::packet::{Kind, Packet};
+use crate::verifier::forget;
 use crate::wire::tcp;
 use crate::zone::Subject;
 use crate::{fast_path, flow, route};
@@ -38,6 +39,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F
         RouteKind::ForwardingOff => return Err(refuse(DropReason::NotReady)),
         RouteKind::Local | RouteKind::Resolved | RouteKind::Unresolved => {}
     }
+    let resolved = forget((kind == RouteKind::Resolved) as u32, packet.length as u32) != 0;
     let to = env.interface(answer.egress).ok_or(refuse(DropReason::NoZone))?;
     may_open(packet).map_err(refuse)?;
     route::check_hop(packet, arrival, answer.mtu, redirected)?;
@@ -60,7 +62,7 @@ pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, scratch: &mut Scratch<F
         rule,
         ..Default::default()
     };
-    set_route(&mut pair.original, answer, kind, config);
+    set_route(&mut pair.original, answer, resolved, config);
     pair.reply_key = key.reply(&pair.original);
     // From here on something is claimed; what fails gives it back.
     let claim = match &source {
@@ -102,10 +104,10 @@ fn may_open<F: Family>(packet: &Packet<F>) -> Result<(), DropReason> {
 
 /// Writes a routing answer into a flow.
 #[inline(always)]
-pub fn set_route<F: Family>(flow: &mut Flow<F>, answer: &RouteAnswer<F>, kind: RouteKind, config: &Config) {
+pub fn set_route<F: Family>(flow: &mut Flow<F>, answer: &RouteAnswer<F>, resolved: bool, config: &Config) {
     flow.egress = answer.egress;
     flow.mtu = answer.mtu;
     flow.next_mac = answer.next_mac;
-    flow.flags.set(FlowFlags::NEXT_HOP, kind == RouteKind::Resolved);
+    flow.flags.set(FlowFlags::NEXT_HOP, resolved);
     flow.decided = config.generation();
 }

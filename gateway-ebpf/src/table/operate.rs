@@ -1,11 +1,10 @@
 //! Finding, inserting, changing and removing, for whoever holds the memory.
 
-use core::hint::black_box;
-
 use super::digest::{Digest, Places, Seed};
 use super::entry::{Entry, Guard, Memory, Slot};
 use super::tags::Row;
 use super::{Insert, SLOTS};
+use crate::verifier::forget;
 
 /// A slot that holds the key, and the guard that said so.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +31,6 @@ const CROWDED: u32 = 4;
 #[inline(always)]
 fn places<E: Entry, M: Memory>(memory: &M, key: &E::Key) -> Places {
     E::digest(key, Digest::new(memory.seed())).places(memory.buckets())
-}
-
-/// The same number, but the verifier forgets which one it is and walks what follows once, not once per value. It does not see that adding
-/// and subtracting the same unknown number changes nothing; LLVM would, but for the box.
-#[inline(always)]
-fn forget(number: u32, unknown: u32) -> u32 {
-    black_box(number.wrapping_add(unknown)).wrapping_sub(unknown)
 }
 
 /// The two buckets in which a key may stand.

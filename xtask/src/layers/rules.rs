@@ -40,13 +40,15 @@ pub const CORE: Package = Package {
     directory: "gateway-ebpf/src",
     layers: &[
         layer(&["abi"], &[]),
+        // What the kernel's verifier needs to be told.
+        layer(&["verifier"], &[]),
         // The seams and the vocabulary: bytes, headers, what is decided, questions about the world.
         layer(&["frame"], &["abi"]),
         layer(&["wire"], &["abi", "frame"]),
-        layer(&["packet"], &["abi", "wire", "frame"]),
+        layer(&["packet"], &["abi", "wire", "frame", "verifier"]),
         layer(&["decision"], &["abi", "wire"]),
         // Flows and mappings, in memory that the daemon shares.
-        layer(&["table"], &["abi"]),
+        layer(&["table"], &["abi", "verifier"]),
         layer(&["env"], &["abi", "search", "table"]),
         // First match in a list of rules: NAT and zone policy both ask it, so it is neither's.
         layer(&["search"], &["abi", "env"]),
@@ -71,7 +73,7 @@ const STAGES_SEE: &[&str] = &["abi", "wire", "packet", "frame", "decision", "env
 #[rustfmt::skip]
 const PIPELINE_SEES: &[&str] = &[
     "abi", "wire", "packet", "frame", "decision", "env", "search", "rewrite",
-    "flow", "nat", "zone", "route", "fast_path",
+    "flow", "nat", "zone", "route", "fast_path", "verifier",
 ];
 
 #[rustfmt::skip]

@@ -52,8 +52,8 @@ fn outcomes() -> [Outcome; 5] {
     let mut scene = Scene { cpus: 2, model: Some(model), ..Scene::default() };
     scene.inventory.links = [&outer, &inner].into_iter().map(|leg| (leg.link.index, leg.link.clone())).collect();
     let security = Security {
-        peer: gateway,
-        foreign: gateway,
+        peer: gateway.into(),
+        foreign: gateway.into(),
         foreign_mac: PASST,
         source: Passes::No,
         destination: Passes::No,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use gateway_daemon::doctor::check::{self, Measured};
-use gateway_daemon::doctor::probe::{Passes, Probed, Security, mtu};
+use gateway_daemon::doctor::probe::{Family, Passes, Probed, Security, mtu};
 use gateway_daemon::doctor::scene::{Leg, Scene};
 use gateway_daemon::doctor::topology::topology;
 use gateway_daemon::doctor::{Id, Outcome, Remedy};
@@ -52,8 +52,8 @@ fn outcomes() -> [Outcome; 5] {
     let mut scene = Scene { cpus: 2, model: Some(model), ..Scene::default() };
     scene.inventory.links = [&outer, &inner].into_iter().map(|leg| (leg.link.index, leg.link.clone())).collect();
     let security = Security {
-        peer: gateway,
-        foreign: gateway,
+        peer: gateway.into(),
+        foreign: gateway.into(),
         foreign_mac: PASST,
         source: Passes::No,
         destination: Passes::No,
@@ -61,7 +61,7 @@ fn outcomes() -> [Outcome; 5] {
         evidence: Vec::new(),
     };
     let passt = Probed { stations: BTreeMap::from([("10.0.2.3".parse().unwrap(), PASST)]), ..Probed::default() };
-    let secured = Probed { security: Some(security), ..Probed::default() };
+    let secured = Probed { port: BTreeMap::from([(Family::V4, Ok(security))]), ..Probed::default() };
     let probed = [(outer.clone(), passt), (inner.clone(), secured)];
     let hole = Measured {
         peer: "10.10.0.10".parse().unwrap(),

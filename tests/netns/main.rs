@@ -3,6 +3,7 @@
 mod bad_packets;
 mod bench;
 mod doctor;
+mod doctor_port;
 mod errors;
 mod flows;
 mod guard;

@@ -1,9 +1,13 @@
 //! Neighbours learn at once where the gateway's addresses are. None of them sends anything meanwhile: what they believe can only change
 //! because they are told.
 
+use std::time::Duration;
+
 use gateway_tests::lab::{GATEWAY_OVERLAY, GATEWAY_OVERLAY_V6};
 use gateway_tests::wait::wait_until;
 use gateway_tests::{Gateway, Lab, Namespace};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
 
 use crate::bench::in_a_lab;
 use crate::policy::Policy;
@@ -14,12 +18,16 @@ in_a_lab! {
     an_address_that_moves_to_the_gateway_is_followed
     a_port_with_another_mac_is_followed
     a_link_that_returns_is_announced
+    a_driver_that_asks_to_notify_peers_has_every_address_announced
     an_ipv6_address_is_announced_once_it_is_the_gateways_own
     interfaces_in_no_zone_are_not_announced
 }
 
 /// The MAC of a gateway that is no more.
 const OLD: &str = "02:00:00:00:99:99";
+
+/// Longer than between two rounds of announcements.
+const QUIET: Duration = Duration::from_millis(2500);
 
 /// Lets the neighbour believe that the address is at [`OLD`], as after a failover or a move.
 fn mislead(neighbour: &Namespace, address: &str) {
@@ -94,6 +102,59 @@ fn a_link_that_returns_is_announced(lab: &Lab) {
     lab.switch.ip("link set overlay0 up").unwrap();
     learns(&lab.vm1, GATEWAY_OVERLAY, &mac(&gateway, "eth1"));
     learns(&lab.vm1, GATEWAY_OVERLAY_V6, &mac(&gateway, "eth1"));
+}
+
+/// Raises in `room` what the kernel raises when a driver calls `netdev_notify_peers`: its own account of the link, as RTM_NEWLINK to the
+/// group of links, with `IFLA_EVENT` (rtnetlink_event in net/core/rtnetlink.c). No driver of a namespace's links does it (bonding, team,
+/// virtio-net and Hyper-V's do), and the kernel's own announcements, which come with it, would hide whether the gateway has sent any; the
+/// image's story has a real virtio-net do it.
+fn notify_peers(room: &Namespace, interface: &str) {
+    /// RTM_GETLINK, RTM_NEWLINK, RTMGRP_LINK; IFLA_EVENT and its value `IFLA_EVENT_NOTIFY_PEERS` (include/uapi/linux/{rtnetlink,if_link}.h).
+    const GET: u16 = 18;
+    const NEW: u16 = 16;
+    const LINKS: u32 = 1;
+    const EVENT: [u8; 8] = [8, 0, 44, 0, 4, 0, 0, 0];
+    let shown = room.run("ip", &["-o", "link", "show", interface]).unwrap();
+    let index: u32 = shown.split(':').next().unwrap().parse().unwrap();
+    let raised = room.within(|| -> rustix::io::Result<()> {
+        let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+        let mut question = vec![0u8; 32];
+        question[0] = 32;
+        question[4..6].copy_from_slice(&GET.to_ne_bytes());
+        // NLM_F_REQUEST
+        question[6] = 1;
+        question[20..24].copy_from_slice(&index.to_ne_bytes());
+        rustix::net::sendto(&socket, &question, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+        let mut message = vec![0; 1 << 16];
+        let (length, _) = rustix::net::recv(&socket, &mut message, RecvFlags::empty())?;
+        message.truncate(length);
+        assert_eq!(message[4..6], NEW.to_ne_bytes(), "{message:?}");
+        message.extend(EVENT);
+        let length = u32::try_from(message.len()).unwrap();
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        // No flags, no sequence number, no port: nobody asked.
+        message[6..16].fill(0);
+        rustix::net::sendto(&socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, LINKS)).map(drop)
+    });
+    raised.unwrap().unwrap();
+}
+
+fn a_driver_that_asks_to_notify_peers_has_every_address_announced(lab: &Lab) {
+    lab.gateway.ip("address add 10.227.128.40/21 dev eth1\naddress add fd00:227::40/64 dev eth1 nodad").unwrap();
+    let gateway = Gateway::start(&lab.gateway, Policy::seed().text()).unwrap();
+    let own = mac(&gateway, "eth1");
+    let addresses = [GATEWAY_OVERLAY, "10.227.128.40", GATEWAY_OVERLAY_V6, "fd00:227::40"];
+    // Its start is announced in three rounds, two seconds apart: what comes later comes of the event.
+    let quiet = || {
+        addresses.iter().for_each(|address| mislead(&lab.vm1, address));
+        std::thread::sleep(QUIET);
+        Ok(addresses.iter().all(|address| believes(&lab.vm1, address) == OLD))
+    };
+    wait_until(PATIENCE, "the announcements of the start to be over", quiet).unwrap();
+    notify_peers(&lab.gateway, "eth1");
+    for address in addresses {
+        learns(&lab.vm1, address, &own);
+    }
 }
 
 fn an_ipv6_address_is_announced_once_it_is_the_gateways_own(lab: &Lab) {

@@ -22,7 +22,7 @@ pub use topology::Topology;
 use crate::model::Model;
 use crate::nftables::survey;
 use check::Measured;
-use probe::{Passes, Probed, mtu};
+use probe::{Passes, Probed, Security, mtu};
 use scene::{Leg, Scene};
 
 /// Peers of each leg whose path is measured, besides those that the user named.
@@ -64,7 +64,7 @@ pub enum PortView {
     Open,
     /// Every address, from its own MAC.
     MacOnly,
-    /// Its own address only.
+    /// Its own address only, of either family.
     MacAndAddress,
     /// It could not be tried.
     Unknown,
@@ -93,7 +93,7 @@ impl Report {
     }
 }
 
-/// Examines the calling thread's network namespace. Takes some ten seconds, most of it waiting for answers; `progress` is told what is being
+/// Examines the calling thread's network namespace. Takes some twenty seconds, most of it waiting for answers; `progress` is told what is being
 /// done. Blocks.
 ///
 /// # Errors
@@ -145,7 +145,7 @@ pub fn examine(subject: Subject, progress: &(dyn Fn(&str) + Sync)) -> Result<Rep
 fn probe_leg(scene: &Scene, leg: &Leg, progress: &(dyn Fn(&str) + Sync)) -> Result<Probed, DoctorError> {
     match probe::leg(scene, leg, &|step| progress(&format!("{}: {step}", leg.name()))) {
         Err(DoctorError::Probe { source, .. }) if source.kind() != std::io::ErrorKind::PermissionDenied => {
-            Ok(Probed { untried: Some(format!("it could not be probed: {source}")), ..Probed::default() })
+            Ok(Probed::untried(&format!("it could not be probed: {source}")))
         }
         other => other,
     }
@@ -155,10 +155,7 @@ fn probe_leg(scene: &Scene, leg: &Leg, progress: &(dyn Fn(&str) + Sync)) -> Resu
 fn paths(scene: &Scene, legs: &[(Leg, Probed)], progress: &(dyn Fn(&str) + Sync)) -> Vec<Measured> {
     let mut peers: Vec<IpAddr> = scene.peers.clone();
     for (leg, probed) in legs {
-        let answered = |peer: &IpAddr| match peer {
-            IpAddr::V4(peer) => probed.stations.contains_key(peer),
-            IpAddr::V6(_) => false,
-        };
+        let answered = |peer: &IpAddr| peer.is_ipv4() && probed.stations.contains_key(peer);
         for peer in scene.peers_of(leg).into_iter().filter(answered).take(PATHS) {
             if !peers.contains(&peer) {
                 peers.push(peer);
@@ -199,12 +196,16 @@ fn measure(scene: &Scene, peer: IpAddr, named: bool) -> Measured {
 
 fn view(leg: &Leg, probed: &Probed) -> LegView {
     let device = leg.hardware.bus.as_deref().or(leg.link.kind.as_deref()).unwrap_or("-");
-    let port = probed.security.as_ref().map_or(PortView::Unknown, |security| match (security.source, security.destination, security.mac) {
-        (Passes::No, ..) | (_, Passes::No, _) => PortView::MacAndAddress,
-        (Passes::Yes, _, Passes::No) => PortView::MacOnly,
-        (Passes::Yes, _, Passes::Yes) => PortView::Open,
-        _ => PortView::Unknown,
-    });
+    let any = |wanted: &dyn Fn(&Security) -> bool| probed.tried().any(wanted);
+    let port = if any(&|tried| tried.source == Passes::No || tried.destination == Passes::No) {
+        PortView::MacAndAddress
+    } else if any(&|tried| tried.source == Passes::Yes) && any(&|tried| tried.mac == Passes::No) {
+        PortView::MacOnly
+    } else if any(&|tried| tried.source == Passes::Yes) && any(&|tried| tried.mac == Passes::Yes) {
+        PortView::Open
+    } else {
+        PortView::Unknown
+    };
     LegView {
         interface: leg.name().to_owned(),
         zone: leg.zone.as_ref().map(|zone| zone.0.clone()),

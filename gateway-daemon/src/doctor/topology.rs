@@ -65,11 +65,8 @@ pub struct Topology {
 
 /// How the leg is bound, from its addresses and those who answered on it.
 #[must_use]
-pub fn binding(leg: &Leg, stations: &BTreeMap<Ipv4Addr, Mac>) -> Binding {
-    let gateway_mac = leg.gateways.iter().find_map(|gateway| match gateway {
-        IpAddr::V4(gateway) => stations.get(gateway).copied(),
-        IpAddr::V6(_) => None,
-    });
+pub fn binding(leg: &Leg, stations: &BTreeMap<IpAddr, Mac>) -> Binding {
+    let gateway_mac = leg.gateways.iter().find_map(|gateway| stations.get(gateway).copied());
     let has = |address: Ipv4Addr| leg.addresses().any(|net| net.addr() == IpAddr::V4(address));
     let by_address = has(MASQUERADE_GUEST) && leg.gateways.contains(&IpAddr::V4(MASQUERADE_GATEWAY));
     if by_address || gateway_mac == Some(MASQUERADE_BRIDGE) {
@@ -144,7 +141,7 @@ pub fn topology(scene: &Scene, legs: &[(Leg, Probed)]) -> Topology {
             because: with(because, "a primary network with RouteAdvertisements (topology E) looks the same from inside"),
         },
         Binding::Plain => {
-            let secured = probed.security.as_ref().map(|security| security.source);
+            let secured = probed.tried().map(|security| security.source).find(|source| *source != Passes::Unknown);
             Topology {
                 letter: Some(Letter::D),
                 name: format!("a leg of its own outside ({outside}), {inner}"),
@@ -183,8 +180,8 @@ mod tests {
     use super::*;
     use crate::doctor::check::tests::{leg, scene};
 
-    fn gateway_at(leg: &Leg, mac: Mac) -> BTreeMap<Ipv4Addr, Mac> {
-        leg.gateways.iter().filter_map(|gateway| if let IpAddr::V4(gateway) = gateway { Some((*gateway, mac)) } else { None }).collect()
+    fn gateway_at(leg: &Leg, mac: Mac) -> BTreeMap<IpAddr, Mac> {
+        leg.gateways.iter().map(|gateway| (*gateway, mac)).collect()
     }
 
     #[test]

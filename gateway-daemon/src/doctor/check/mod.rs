@@ -13,6 +13,7 @@ mod queues;
 mod sysctls;
 #[cfg(test)]
 pub mod tests;
+mod timekeeping;
 
 pub use clock::clock;
 pub use duplicate::duplicate;

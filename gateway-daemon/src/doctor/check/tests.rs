@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::doctor::check::{duplicate, links, offloads, pod, port_security, queues};
 use crate::doctor::finding::{Id, Outcome, Remedy, Severity};
-use crate::doctor::probe::{Passes, Probed, Security};
+use crate::doctor::probe::{Family, Passes, Probed, Security};
 use crate::doctor::scene::{Leg, Scene};
 use crate::doctor::topology::topology;
 use crate::inventory::{IfIndex, Link, Mac, XdpFeatures};
@@ -53,17 +53,28 @@ fn with_policy(mut scene: Scene, text: &str) -> Scene {
     scene
 }
 
-fn secured(source: Passes, destination: Passes, mac: Passes) -> Probed {
-    let security = Security {
-        peer: "10.0.0.9".parse().unwrap(),
+fn tried(peer: &str, source: Passes, destination: Passes, mac: Passes) -> Security {
+    Security {
+        peer: peer.parse().unwrap(),
         foreign: "10.0.0.77".parse().unwrap(),
         foreign_mac: Mac([2, 9, 9, 9, 9, 9]),
         source,
         destination,
         mac,
-        evidence: Vec::new(),
-    };
-    Probed { security: Some(security), ..Probed::default() }
+        evidence: vec![format!("seen by {peer}")],
+    }
+}
+
+fn secured(source: Passes, destination: Passes, mac: Passes) -> Probed {
+    let security = tried("10.0.0.9", source, destination, mac);
+    Probed { port: [(Family::V4, Ok(security)), (Family::V6, Err("it has none".to_owned()))].into(), ..Probed::default() }
+}
+
+/// The same answers for both families, save from where packets get out by IPv6.
+fn secured_v6(v4: Passes, v6: Passes) -> Probed {
+    let port = [("10.0.0.9", Family::V4, v4), ("fd00::9", Family::V6, v6)];
+    let port = port.map(|(peer, family, source)| (family, Ok(tried(peer, source, Passes::Unknown, Passes::Unknown))));
+    Probed { port: port.into(), ..Probed::default() }
 }
 
 fn found(outcome: &Outcome) -> Vec<(Id, Severity)> {
@@ -93,13 +104,31 @@ fn securing_macs_alone_is_how_it_should_be() {
     let (_, inner) = pair();
     let outcome = port_security(&scene(&[&inner]), &[(inner.clone(), secured(Passes::Yes, Passes::Yes, Passes::No))]);
     assert_eq!(found(&outcome), [(Id::ForeignMac, Severity::Note)]);
-    assert_eq!((outcome.good.len(), outcome.skipped.len()), (2, 0));
-    let mut both = inner.clone();
-    both.link.addresses.push("fd00:227::15/64".parse().unwrap());
-    let outcome = port_security(&scene(&[&both]), &[(both.clone(), secured(Passes::Yes, Passes::Yes, Passes::Yes))]);
-    assert_eq!(outcome.skipped, ["eth1: what passes of IPv6, as only IPv4 is tried"], "what was not tried is said");
+    assert_eq!(outcome.good, ["eth1: IPv4 packets from foreign addresses get out", "eth1: IPv4 packets to foreign addresses come in"]);
+    assert_eq!(outcome.skipped, ["eth1: what IPv6 packets pass besides its own: it has none"], "what was not tried is said");
     let open = port_security(&scene(&[&inner]), &[(inner, secured(Passes::Yes, Passes::No, Passes::Yes))]);
     assert_eq!(found(&open), [(Id::ForeignDestination, Severity::Fault)]);
+}
+
+#[test]
+fn families_are_told_together_where_they_are_alike() {
+    let (outer, inner) = pair();
+    let judged = |legs: &[(Leg, Probed)]| port_security(&with_policy(scene(&[&outer, &inner]), SEED), legs);
+    let title = |probed| judged(&[(inner.clone(), probed)]).findings.into_iter().map(|found| found.title).collect::<Vec<_>>();
+    let both = judged(&[(inner.clone(), secured_v6(Passes::No, Passes::No))]);
+    assert_eq!(both.findings.len(), 1, "{both:?}");
+    assert_eq!(both.findings[0].title, "the port of eth1 drops IPv4 and IPv6 packets that do not come from its own address");
+    assert_eq!(both.findings[0].evidence, ["seen by 10.0.0.9", "seen by fd00::9"]);
+    assert_eq!(title(secured_v6(Passes::Yes, Passes::No)), ["the port of eth1 drops IPv6 packets that do not come from its own address"]);
+    let down = judged(&[(inner.clone(), Probed::untried("its link is not up"))]);
+    assert_eq!(down.skipped, ["eth1: what IPv4 and IPv6 packets pass besides its own: its link is not up"]);
+    // IPv4 is translated; IPv6 is not, which is of no concern where nobody behind the gateway has any.
+    let outside = || (outer.clone(), secured_v6(Passes::No, Passes::No));
+    let found_by = |inner: &Leg| found(&judged(&[outside(), (inner.clone(), Probed::untried("-"))]));
+    assert_eq!(found_by(&inner), [(Id::ForeignSource, Severity::Note)]);
+    let mut six = inner.clone();
+    six.link.addresses.push("fd00:227::15/64".parse().unwrap());
+    assert_eq!(found_by(&six), [(Id::ForeignSource, Severity::Warning), (Id::ForeignSource, Severity::Note)]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What a port lets through that is not its own, found out by trying. Nobody's address is used, and nobody's entry is overwritten: the
 //! foreign address is one that nobody has, and the foreign MAC asks from the unspecified address, which nobody remembers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use super::family::{Address, Family};
 use super::frame::{self, Heard};
 use super::wire::Wire;
 use crate::doctor::DoctorError;
@@ -30,9 +31,9 @@ pub enum Passes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Security {
     /// Who answered.
-    pub peer: Ipv4Addr,
+    pub peer: IpAddr,
     /// The foreign address.
-    pub foreign: Ipv4Addr,
+    pub foreign: IpAddr,
     /// The foreign MAC.
     pub foreign_mac: Mac,
     /// Packets from a foreign address get out.
@@ -45,30 +46,40 @@ pub struct Security {
     pub evidence: Vec<String>,
 }
 
+impl Security {
+    /// What was tried with.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        if self.peer.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+}
+
 /// Who stands where.
 #[derive(Clone, Copy, Debug)]
-pub struct Parties {
+pub(super) struct Parties<A> {
     /// The port's own address; `None` where it has none yet.
-    pub own: Option<Ipv4Addr>,
-    /// Somebody who answers ARP, and his MAC.
-    pub peer: (Ipv4Addr, Mac),
+    pub(super) own: Option<A>,
+    /// Somebody who answers ARP or solicitations, and his MAC.
+    pub(super) peer: (A, Mac),
     /// An address on the same link that nobody has.
-    pub foreign: Ipv4Addr,
+    pub(super) foreign: A,
     /// A MAC that nobody has.
-    pub foreign_mac: Mac,
+    pub(super) foreign_mac: Mac,
+    /// The foreign MAC is to be tried too: it needs to be once only.
+    pub(super) try_mac: bool,
     /// The peer also answers probes from the unspecified address.
-    pub probes_pass: bool,
+    pub(super) probes_pass: bool,
 }
 
 /// Tries it all, in at most some five seconds.
 ///
 /// # Errors
 /// [`DoctorError::Probe`]
-pub fn security(wire: &mut Wire, parties: &Parties) -> Result<Security, DoctorError> {
+pub(super) fn security<A: Address>(wire: &mut Wire, parties: &Parties<A>) -> Result<Security, DoctorError> {
     let (peer, foreign) = (parties.peer.0, parties.foreign);
     let mut security = Security {
-        peer,
-        foreign,
+        peer: peer.into(),
+        foreign: foreign.into(),
         foreign_mac: parties.foreign_mac,
         source: Passes::Unknown,
         destination: Passes::Unknown,
@@ -92,25 +103,28 @@ pub fn security(wire: &mut Wire, parties: &Parties) -> Result<Security, DoctorEr
             (_, false) => format!("{peer} asked for {foreign} when pinged from it, but its answer to {foreign} did not arrive"),
             _ => format!("{peer} answered a ping from {foreign}, which is not ours"),
         });
-        if security.source == Passes::No && arp_from(wire, parties)? == Some(Passes::Yes) {
+        if security.source == Passes::No && asked_from(wire, parties)? == Some(Passes::Yes) {
             security.evidence.push(format!(
-                "but it answers an ARP request from {foreign}: what is filtered is IP, which a platform may do, or {peer} itself"
+                "but it answers {} from {foreign}: what is filtered is IP, which a platform may do, or {peer} itself",
+                A::ASKING
             ));
         }
-    } else if let Some(passes) = arp_from(wire, parties)? {
+    } else if let Some(passes) = asked_from(wire, parties)? {
         security.source = passes;
         security.evidence.push(match passes {
-            Passes::Yes => format!("{peer} answers an ARP request from {foreign}, which is not ours (it answers no ping, so that is all)"),
-            _ => format!("{peer} answers ARP requests from our own address, but none from {foreign}, which nobody has"),
+            Passes::Yes => format!("{peer} answers {} from {foreign}, which is not ours (it answers no ping, so that is all)", A::ASKING),
+            _ => format!("{peer} answers {} from our own address, but not from {foreign}, which nobody has", A::ASKING),
         });
     }
-    security.mac = foreign_mac(wire, parties, security.source)?;
+    if parties.try_mac {
+        security.mac = foreign_mac(wire, parties, security.source)?;
+    }
     match security.mac {
         Passes::Yes => {
             security.evidence.push(format!("{peer} answered a frame from the MAC {}, which is not ours", show(parties.foreign_mac)))
         }
         Passes::No => security.evidence.push(format!(
-            "{peer} answers the same ARP request from our own MAC, but not from {}, which nobody has",
+            "{peer} answers the same question from our own MAC, but not from {}, which nobody has",
             show(parties.foreign_mac)
         )),
         Passes::Unknown => {}
@@ -124,20 +138,24 @@ struct Echo {
 }
 
 /// Pings the peer from `from`, and speaks for that address while it is asked for.
-fn echo(wire: &mut Wire, parties: &Parties, from: Ipv4Addr) -> Result<Echo, DoctorError> {
+fn echo<A: Address>(wire: &mut Wire, parties: &Parties<A>, from: A) -> Result<Echo, DoctorError> {
     let own = wire.mac();
     let identifier = u16::from_be_bytes([parties.foreign_mac.0[4], parties.foreign_mac.0[5]]);
     let speaks_for = (Some(from) != parties.own).then_some(from);
+    let _member = speaks_for.and_then(|address| A::subscribe(wire.index(), address));
+    let peer = parties.peer.0;
     let mut echo = Echo { asked: false, answered: false };
     for sequence in 0..ATTEMPTS {
-        wire.send(&frame::echo_request((own, from), (parties.peer.1, parties.peer.0), identifier, sequence))?;
+        wire.send(&A::ping((own, from), (parties.peer.1, peer), identifier, sequence))?;
         wire.listen(Instant::now() + PATIENCE, |bytes, answers| {
             match frame::read(bytes) {
-                Some(Heard::Asks { address, asker, mac }) if Some(address) == speaks_for && asker == parties.peer.0 => {
+                // Whichever of its addresses a station asks from.
+                Some(Heard::Asks { address, asker, mac }) if speaks_for.map(Into::into) == Some(address) && mac == parties.peer.1 => {
                     echo.asked = true;
-                    answers.push(frame::arp_reply(own, address, (mac, asker)));
+                    // One that is link-local is answered too.
+                    answers.extend(frame::reply(own, address, (mac, asker)));
                 }
-                Some(Heard::Echo { from: peer, to, id }) if peer == parties.peer.0 && to == from && id == identifier => {
+                Some(Heard::Echo { from: answering, to, id }) if answering == peer.into() && to == from.into() && id == identifier => {
                     echo.answered = true;
                     return ControlFlow::Break(());
                 }
@@ -152,45 +170,47 @@ fn echo(wire: &mut Wire, parties: &Parties, from: Ipv4Addr) -> Result<Echo, Doct
     Ok(echo)
 }
 
-/// Asks for the peer from the foreign address. `None`: the peer does not answer us either.
-fn arp_from(wire: &mut Wire, parties: &Parties) -> Result<Option<Passes>, DoctorError> {
+/// Asks for the peer's MAC from the foreign address. `None`: the peer does not answer us either.
+fn asked_from<A: Address>(wire: &mut Wire, parties: &Parties<A>) -> Result<Option<Passes>, DoctorError> {
     let own = wire.mac();
-    if answers(wire, &frame::arp_request(own, parties.foreign, parties.peer.0), parties, parties.foreign, own)? {
+    if answers(wire, &A::request(own, parties.foreign, parties.peer.0), parties, parties.foreign, own)? {
         return Ok(Some(Passes::Yes));
     }
     // Is it still there?
     let control = match parties.own {
         Some(address) => address,
-        None if parties.probes_pass => Ipv4Addr::UNSPECIFIED,
+        None if parties.probes_pass => A::NOBODY,
         None => return Ok(None),
     };
-    let there = answers(wire, &frame::arp_request(own, control, parties.peer.0), parties, control, own)?;
+    let there = answers(wire, &A::request(own, control, parties.peer.0), parties, control, own)?;
     Ok(there.then_some(Passes::No))
 }
 
-fn foreign_mac(wire: &mut Wire, parties: &Parties, source: Passes) -> Result<Passes, DoctorError> {
+fn foreign_mac<A: Address>(wire: &mut Wire, parties: &Parties<A>, source: Passes) -> Result<Passes, DoctorError> {
     // From the unspecified address nobody learns anything. Where such probes are dropped, the foreign address serves, if it passes.
     let sender = match (parties.probes_pass, source) {
-        (true, _) => Ipv4Addr::UNSPECIFIED,
+        (true, _) => A::NOBODY,
         (false, Passes::Yes) => parties.foreign,
         (false, _) => return Ok(Passes::Unknown),
     };
     let own = wire.mac();
     let foreign = parties.foreign_mac;
-    if answers(wire, &frame::arp_request(foreign, sender, parties.peer.0), parties, sender, foreign)? {
+    if answers(wire, &A::request(foreign, sender, parties.peer.0), parties, sender, foreign)? {
         return Ok(Passes::Yes);
     }
-    let there = answers(wire, &frame::arp_request(own, sender, parties.peer.0), parties, sender, own)?;
+    let there = answers(wire, &A::request(own, sender, parties.peer.0), parties, sender, own)?;
     Ok(if there { Passes::No } else { Passes::Unknown })
 }
 
-/// Sends an ARP request, up to [`ATTEMPTS`] times, until the peer answers it to `to`.
-fn answers(wire: &mut Wire, request: &[u8], parties: &Parties, sender: Ipv4Addr, to: Mac) -> Result<bool, DoctorError> {
+/// Sends a request by `sender` at `mac`, up to [`ATTEMPTS`] times, until the peer answers it.
+fn answers<A: Address>(wire: &mut Wire, request: &[u8], parties: &Parties<A>, sender: A, mac: Mac) -> Result<bool, DoctorError> {
+    let to = A::answered_to(mac, sender);
+    let (peer, sender): (IpAddr, IpAddr) = (parties.peer.0.into(), sender.into());
     let mut answered = false;
     for _ in 0..ATTEMPTS {
         wire.send(request)?;
         wire.listen(Instant::now() + PATIENCE, |bytes, _| match frame::read(bytes) {
-            Some(Heard::Has { address, asker, to: receiver, .. }) if address == parties.peer.0 && asker == sender && receiver == to => {
+            Some(Heard::Has { address, asker, to: receiver, .. }) if address == peer && asker == sender && receiver == to => {
                 answered = true;
                 ControlFlow::Break(())
             }

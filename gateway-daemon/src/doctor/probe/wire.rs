@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pnet_datalink::{Channel, ChannelType, Config, DataLinkReceiver, DataLinkSender, MacAddr, NetworkInterface};
 
 use crate::doctor::DoctorError;
-use crate::inventory::{Link, Mac};
+use crate::inventory::{IfIndex, Link, Mac};
 
 /// How often a quiet wire is left to look at the time.
 const TICK: Duration = Duration::from_millis(20);
@@ -17,6 +17,7 @@ const SEND: Duration = Duration::from_millis(200);
 /// A packet(7) socket on one interface, in promiscuous mode: answers to a MAC that is not the interface's own are of interest.
 pub struct Wire {
     name: String,
+    index: IfIndex,
     mac: Mac,
     sender: Box<dyn DataLinkSender>,
     receiver: Box<dyn DataLinkReceiver>,
@@ -46,9 +47,15 @@ impl Wire {
         };
         let failed = |source| DoctorError::Probe { interface: link.name.0.clone(), source };
         match pnet_datalink::channel(&interface, config).map_err(failed)? {
-            Channel::Ethernet(sender, receiver) => Ok(Self { name: link.name.0.clone(), mac, sender, receiver }),
+            Channel::Ethernet(sender, receiver) => Ok(Self { name: link.name.0.clone(), index: link.index, mac, sender, receiver }),
             _ => Err(failed(io::ErrorKind::Unsupported.into())),
         }
+    }
+
+    /// The interface's index.
+    #[must_use]
+    pub fn index(&self) -> IfIndex {
+        self.index
     }
 
     /// The interface's own MAC.

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::forwards::{POLICY, policy_by, seed_with};
-use super::scene::{ECHO, RDP, SOON, Scene, network_config};
+use super::scene::{ECHO, RDP, SOON, Scene, announcement, network_config, wait_quiet, watch};
 use super::{BOOT, READY, Teller};
 use crate::appliance::Disk;
+use crate::appliance::cables::LEGS;
 use crate::lab::SERVER;
 use crate::wait_until;
 
@@ -54,6 +55,7 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
         })?;
         scene.read("date -u +%FT%TZ").map(|date| date.trim().to_owned())
     })?;
+    teller.check("a live migration: its driver asks, it announces itself", driver_asks)?;
     teller.check("a live migration: set to time, it announces itself", moved)?;
     teller.check("a cable pulled and put back: it announces itself", |scene| {
         let watch = scene.watch_for(&scene.lab.vm1, "eth0", OVERLAY)?;
@@ -135,6 +137,24 @@ fn restart(scene: &Scene<'_>) -> Result<String> {
     echo(b"two\n").context("after the restart")?;
     let told = scene.read("journalctl -b -u gateway -o cat --no-pager | grep 'of before the restart go on' | tail -1")?;
     Ok(told.split(';').next().unwrap_or_default().trim().chars().rev().take(56).collect::<Vec<_>>().into_iter().rev().collect())
+}
+
+/// What qemu does at the end of a migration, in one round: `VIRTIO_NET_S_ANNOUNCE` has the guest's driver call `netdev_notify_peers`. The
+/// kernel then announces each address once; what comes after that is the gateway's.
+fn driver_asks(scene: &Scene<'_>) -> Result<String> {
+    let [_, (_, _, mac)] = LEGS;
+    let advertisement = format!("ether src {mac} and ip6 dst ff02::1 and ip6[40] = 136");
+    let kinds = [announcement(OVERLAY), advertisement];
+    for kind in &kinds {
+        // Longer than between two rounds of an earlier occasion.
+        wait_quiet(&scene.lab.vm1, "eth0", Duration::from_secs(6), kind)?;
+    }
+    let watches = kinds.iter().map(|kind| watch(&scene.lab.vm1, "eth0", 3, kind)).collect::<Result<Vec<_>>>()?;
+    scene.vm.monitor()?.run("announce-self", &json!({ "initial": 50, "max": 550, "rounds": 1, "step": 50 }))?;
+    for watch in watches {
+        ensure!(watch.wait(SOON)?.success(), "{}", watch.output());
+    }
+    Ok("eth1: 3 ARP announcements, 3 neighbour advertisements".to_owned())
 }
 
 /// What KubeVirt and libvirt do with a guest that has been moved: they set its clock through the agent.

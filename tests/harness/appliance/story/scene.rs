@@ -157,11 +157,25 @@ impl Scene<'_> {
 
     /// Looks for an ARP announcement of `address` (in hexadecimal, as tcpdump wants it) at that end of a wire.
     pub fn watch_for(&self, room: &Namespace, interface: &str, address: &str) -> Result<Process> {
-        let announcement = format!("arp and arp[6:2] = 1 and arp[14:4] = {address} and arp[24:4] = {address}");
-        let watch = room.spawn(SERVERS, "tcpdump", &["-l", "-n", "-i", interface, "-c1", &announcement])?;
-        wait_until(SOON, "tcpdump", || Ok(watch.output().contains("listening on")))?;
-        Ok(watch)
+        watch(room, interface, 1, &announcement(address))
     }
+}
+
+/// As tcpdump takes it: the ARP announcement of `address`, in hexadecimal.
+pub fn announcement(address: &str) -> String {
+    format!("arp and arp[6:2] = 1 and arp[14:4] = {address} and arp[24:4] = {address}")
+}
+
+/// Looks for so many frames of a kind at that end of a wire.
+pub fn watch(room: &Namespace, interface: &str, count: u32, kind: &str) -> Result<Process> {
+    let watch = room.spawn(SERVERS, "tcpdump", &["-l", "-n", "-i", interface, "-c", &count.to_string(), kind])?;
+    wait_until(SOON, "tcpdump", || Ok(watch.output().contains("listening on")))?;
+    Ok(watch)
+}
+
+/// Waits until no frame of a kind comes for so long.
+pub fn wait_quiet(room: &Namespace, interface: &str, quiet: Duration, kind: &str) -> Result<()> {
+    wait_until(SOON, format_args!("silence of {kind}"), || Ok(watch(room, interface, 1, kind)?.wait(quiet).is_err()))
 }
 
 /// What the server says to who connects.

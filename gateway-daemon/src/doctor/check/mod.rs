@@ -1,5 +1,6 @@
 //! The judgements: from what was seen to findings. One file per examination; none of them sends a packet.
 
+mod adjtimex;
 mod clock;
 mod duplicate;
 mod kernel;

@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rtime_clock::adjtime::{Timex, adjtimex};
 use rustix::time::{ClockId, DynamicClockId, clock_gettime, clock_gettime_dynamic};
+
+use super::adjtimex;
 
 /// systemd-timesyncd's mark that it has synchronised since the boot (systemd-timesyncd.service(8)). It stays when the clock is set by others.
 const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
@@ -109,13 +110,11 @@ impl Timekeeping {
     }
 }
 
-/// Asks only: without modes nothing is set (adjtimex(2)).
 fn kernel() -> Option<Kernel> {
-    let mut clock = Timex::new();
-    adjtimex(&mut clock).ok()?;
+    let clock = adjtimex::ask()?;
     Some(Kernel {
-        synchronised: clock.0.status & libc::STA_UNSYNC == 0,
-        error: Duration::from_micros(u64::try_from(clock.0.maxerror).unwrap_or_default()),
+        synchronised: clock.status & libc::STA_UNSYNC == 0,
+        error: Duration::from_micros(u64::try_from(clock.maxerror).unwrap_or_default()),
     })
 }
 

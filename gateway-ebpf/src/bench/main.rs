@@ -2,8 +2,6 @@
 //!
 //! The generator stamps every header of each frame, because the kernel recycles frames with the gateway's rewrites in them.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-// An atomic addition: the target says it has none, its instruction set has (programs/structures.rs). The BPF build is a nightly one anyway.
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(target_arch = "bpf")]
 mod programs;

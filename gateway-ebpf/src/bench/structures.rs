@@ -62,6 +62,8 @@ fn link() -> Link {
 
 const REMOTE: Ipv4 = Ipv4::from_octets([192, 0, 2, 80]);
 const SERVICE: Port = Port::new(443);
+/// The first word of 2001:db8::/32 (RFC 3849).
+const NETWORK: u32 = 0x2001_0db8u32.to_be();
 
 /// Addresses and ports alone: 12 bytes.
 impl Key for [u32; 3] {
@@ -71,7 +73,24 @@ impl Key for [u32; 3] {
     }
 }
 
-/// An IPv4 flow's: 16 bytes.
+/// As many bytes as an IPv4 flow's: 16.
+impl Key for [u32; 4] {
+    #[inline(always)]
+    fn of(number: u32) -> Self {
+        let [source, destination, ports] = Key::of(number);
+        [source, destination, ports, link().word()]
+    }
+}
+
+/// As many bytes as an IPv6 flow's: 40.
+impl Key for [u32; 10] {
+    #[inline(always)]
+    fn of(number: u32) -> Self {
+        let [source, _, ports, link] = Key::of(number);
+        [NETWORK, 0, 0, source, NETWORK, 0, 1, REMOTE.0, ports, link]
+    }
+}
+
 impl Key for FlowKey<V4> {
     #[inline(always)]
     fn of(number: u32) -> Self {
@@ -79,12 +98,10 @@ impl Key for FlowKey<V4> {
     }
 }
 
-/// An IPv6 flow's: 40 bytes.
 impl Key for FlowKey<V6> {
     #[inline(always)]
     fn of(number: u32) -> Self {
-        let network = 0x2001_0db8u32.to_be();
-        Self::new(Ipv6([network, 0, 0, host(number)]), Ipv6([network, 0, 1, 80]), port(number), SERVICE, link())
+        Self::new(Ipv6([NETWORK, 0, 0, host(number)]), Ipv6([NETWORK, 0, 1, REMOTE.0]), port(number), SERVICE, link())
     }
 }
 
@@ -151,6 +168,8 @@ mod tests {
     #[test]
     fn keys_of_two_numbers_differ() {
         differ::<[u32; 3]>();
+        differ::<[u32; 4]>();
+        differ::<[u32; 10]>();
         differ::<FlowKey<V4>>();
         differ::<FlowKey<V6>>();
     }

@@ -70,7 +70,7 @@ fn measure(run: &Run<'_>, filled: &mut Filled, structures: &[Structure], size: &
         let begin = (u64::from(round) * u64::from(RUNS) * u64::from(gateway_ebpf::bench::STRIDE) % u64::from(SIZES[2].0)) as u32;
         for ((structure, sought, _), figure) in questions().zip(&mut figures) {
             run.go_on()?;
-            let base = filled.walk(structure.nothing(), sought, begin, RUNS / 4)?;
+            let base = filled.walk(structure.nothing(), sought, begin, RUNS / 2)?;
             let whole = filled.walk(structure.program(sought), sought, begin, RUNS)?;
             figure.samples.push(Some(whole - base));
         }

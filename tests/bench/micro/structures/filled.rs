@@ -37,19 +37,13 @@ pub enum Filling {
     Refused { entries: u32, refusals: u32, error: i32 },
 }
 
-/// Our tables, mapped.
-#[derive(Default)]
-struct Ours {
-    v4: Option<Shared<FlowEntry<V4>>>,
-    v6: Option<Shared<FlowEntry<V6>>>,
-}
-
 /// All structures, made for the same number of entries.
 pub struct Filled {
     ebpf: Ebpf,
     entries: u32,
     bytes: HashMap<&'static str, u64>,
-    _ours: Ours,
+    /// Held as long as the programs look into them.
+    _ours: Option<(Shared<FlowEntry<V4>>, Shared<FlowEntry<V6>>)>,
 }
 
 impl Filled {
@@ -73,7 +67,7 @@ impl Filled {
         loader.override_global("LOOK_BUCKETS", &buckets, true);
         loader.override_global("LOOK_SEED_EVEN", &even, true).override_global("LOOK_SEED_ODD", &odd, true);
         let ebpf = loader.load_file(object).with_context(|| format!("cannot load {}", object.display()))?;
-        let mut filled = Self { ebpf, entries, bytes: HashMap::new(), _ours: Ours::default() };
+        let mut filled = Self { ebpf, entries, bytes: HashMap::new(), _ours: None };
         let mut fillings = Vec::new();
         for structure in Structure::ALL {
             let filling = match structure.filler() {
@@ -84,10 +78,8 @@ impl Filled {
             let bytes = filled.memory(structure.map())?;
             filled.bytes.insert(structure.name(), bytes);
         }
-        filled._ours = Ours {
-            v4: Some(ours(&mut filled.ebpf, Structure::TableV4, entries, spoilt)?),
-            v6: Some(ours(&mut filled.ebpf, Structure::TableV6, entries, spoilt)?),
-        };
+        let v4 = ours(&mut filled.ebpf, Structure::TableV4, entries, spoilt)?;
+        filled._ours = Some((v4, ours(&mut filled.ebpf, Structure::TableV6, entries, spoilt)?));
         Ok((filled, fillings))
     }
 

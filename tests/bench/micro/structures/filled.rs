@@ -1,12 +1,14 @@
 //! All structures at one size, filled, and looked into by the bench's programs.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, Map, MapData};
-use aya::programs::{TestRun, Xdp};
+use aya::programs::{ProgramError, TestRun, Xdp};
+use aya::sys::SyscallError;
 use aya::{Ebpf, EbpfLoader, TestRunOptions};
 use gateway_daemon::datapath::{Raw, Shared};
 use gateway_ebpf::abi::{Family, FlowKey, V4, V6};
@@ -25,6 +27,8 @@ const PATIENCE: u32 = 4;
 const LRU_ROOM: u32 = 1024;
 /// Nobody attacks a bench.
 const SEED: Seed = Seed([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344]);
+/// How often a signal may come in the way of one measurement.
+const INTERRUPTIONS: u32 = 8;
 /// A frame that the programs do not look at, but the kernel wants.
 const FRAME: [u8; 64] = [0; 64];
 
@@ -121,8 +125,12 @@ impl Filled {
         let keys = self.entries;
         let mut look = Look { keys, stride: ORDER % keys, spoilt: spoilt.unwrap_or(NOBODY), ..Look::default() };
         while look.right < keys {
-            let missing = keys - look.right;
-            look = self.run(filler, look, missing)?.1;
+            let runs = keys - look.right;
+            // Interrupted, it goes on: what it has inserted is there.
+            look = match self.try_run(filler, look, runs)? {
+                Some((_, look)) => look,
+                None => self.look()?.get(&0, 0)?.0,
+            };
             if look.wrong / PATIENCE > keys {
                 return Ok(Filling::Refused { entries: look.right, refusals: look.wrong, error: -look.refusal });
             }
@@ -130,16 +138,28 @@ impl Filled {
         Ok(Filling::Whole { refused: look.wrong })
     }
 
-    /// Nanoseconds of one run, and what came of all of them.
+    /// Nanoseconds of one run, and what came of all of them. The kernel gives up when a signal comes: then they are begun anew.
     fn run(&mut self, program: &'static str, look: Look, runs: u32) -> Result<(f64, Look)> {
+        for _ in 0..INTERRUPTIONS {
+            if let Some(outcome) = self.try_run(program, look, runs)? {
+                return Ok(outcome);
+            }
+        }
+        anyhow::bail!("{program} was interrupted by signals {INTERRUPTIONS} times")
+    }
+
+    fn try_run(&mut self, program: &'static str, look: Look, runs: u32) -> Result<Option<(f64, Look)>> {
         self.look()?.set(0, Raw(look), 0)?;
         let name = program;
         let program: &mut Xdp = self.ebpf.program_mut(name).context("the bench's object lacks a program")?.try_into()?;
         if program.fd().is_err() {
             program.load().with_context(|| format!("the kernel refuses {name}"))?;
         }
-        let result = program.test_run(TestRunOptions { data_in: Some(&FRAME), repeat: runs, ..Default::default() })?;
-        Ok((result.duration.as_nanos() as f64, self.look()?.get(&0, 0)?.0))
+        match program.test_run(TestRunOptions { data_in: Some(&FRAME), repeat: runs, ..Default::default() }) {
+            Ok(result) => Ok(Some((result.duration.as_nanos() as f64, self.look()?.get(&0, 0)?.0))),
+            Err(ProgramError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn look(&mut self) -> Result<Array<&mut MapData, Raw<Look>>> {

@@ -1,8 +1,8 @@
 //! This run against an older one, with a verdict that knows the noise.
 //!
-//! The machine's speed of another day says nothing about the program. So timed figures are first divided, round by round, by a yardstick
-//! that both runs have and that no change of ours can touch: kernel routing, or else the bare redirect; of structures, the kernel's hash. What remains is compared by the
-//! bootstrap interval of the ratio of medians.
+//! The machine's speed of another day says nothing about the program. So timed figures are first divided, round by round, by a
+//! yardstick that both runs have and that no change of ours can touch: kernel routing, or else the bare redirect; of structures, the
+//! kernel's hash. What remains is compared by the bootstrap interval of the ratio of medians.
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;

@@ -46,7 +46,7 @@ const PORTS: u32 = 1024;
 /// The number's part that differs between hosts, as the last word of an address.
 #[inline(always)]
 fn host(number: u32) -> u32 {
-    (0x0a00_0000 | number / PORTS).to_be()
+    (0x0a00_0000 | (number / PORTS)).to_be()
 }
 
 /// The other one.

@@ -41,13 +41,19 @@ pub enum Filling {
     Refused { entries: u32, refusals: u32, error: i32 },
 }
 
+/// How the filling of each ended.
+pub type Fillings = Vec<(Structure, Filling)>;
+
+/// Our tables, mapped.
+type Ours = (Shared<FlowEntry<V4>>, Shared<FlowEntry<V6>>);
+
 /// All structures, made for the same number of entries.
 pub struct Filled {
     ebpf: Ebpf,
     entries: u32,
     bytes: HashMap<&'static str, u64>,
     /// Held as long as the programs look into them.
-    _ours: Option<(Shared<FlowEntry<V4>>, Shared<FlowEntry<V6>>)>,
+    _ours: Option<Ours>,
 }
 
 impl Filled {
@@ -55,7 +61,7 @@ impl Filled {
     ///
     /// # Errors
     /// When the kernel refuses a map or a program, or our table a key.
-    pub fn new(object: &Path, entries: u32, spoilt: Option<u32>) -> Result<(Self, Vec<(Structure, Filling)>)> {
+    pub fn new(object: &Path, entries: u32, spoilt: Option<u32>) -> Result<(Self, Fillings)> {
         let buckets = table::capacity(entries);
         let Seed([even, odd]) = SEED;
         let mut loader = EbpfLoader::new();

@@ -1,8 +1,8 @@
 //! This run against an older one, with a verdict that knows the noise.
 //!
-//! The machine's speed of another day says nothing about the program. So timed figures are first divided, round by round, by a yardstick
-//! that both runs have and that no change of ours can touch: kernel routing, or else the bare redirect. What remains is compared by the
-//! bootstrap interval of the ratio of medians.
+//! The machine's speed of another day says nothing about the program. So timed figures are first divided, round by round, by a
+//! yardstick that both runs have and that no change of ours can touch: kernel routing, or else the bare redirect; of structures, the
+//! kernel's hash. What remains is compared by the bootstrap interval of the ratio of medians.
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -10,6 +10,7 @@ use comfy_table::presets::NOTHING;
 use crate::figure::{Figure, Metric, Results};
 use crate::report::{number, title};
 use crate::statistics::{Interval, between, median, ratios};
+use crate::structure::Structure;
 use crate::subject::Subject;
 
 /// Below this a difference is of no use to anybody, however sure it is.
@@ -52,7 +53,7 @@ impl Verdict {
 pub struct Line {
     figure: Figure,
     /// What timed figures were divided by.
-    yardstick: Option<Subject>,
+    yardstick: Option<&'static str>,
     /// New over old.
     change: Option<Interval>,
     verdict: Verdict,
@@ -87,11 +88,12 @@ pub fn lines(old: &Results, new: &Results) -> Vec<Line> {
 }
 
 /// Both series, divided by a yardstick where there is one in both.
-fn measured_by(old: &Results, new: &Results, before: &Figure, after: &Figure) -> (Option<Subject>, Vec<f64>, Vec<f64>) {
+fn measured_by(old: &Results, new: &Results, before: &Figure, after: &Figure) -> (Option<&'static str>, Vec<f64>, Vec<f64>) {
     if after.metric.is_timed() {
-        for yardstick in [Subject::Routing, Subject::Devmap, Subject::Nftables].into_iter().filter(|y| y.name() != after.subject) {
+        let yardsticks = [Subject::Routing.name(), Subject::Devmap.name(), Subject::Nftables.name(), Structure::Hash16.name()];
+        for yardstick in yardsticks.into_iter().filter(|name| *name != after.subject) {
             let beside = |results: &Results, figure: &Figure| {
-                let other = results.figure(figure.metric, figure.case.name(), yardstick)?;
+                let other = results.figure_of(figure.metric, figure.case.name(), yardstick)?;
                 let ratios = ratios(&figure.samples, &other.samples);
                 (ratios.len() >= 3).then_some(ratios)
             };
@@ -157,7 +159,7 @@ fn table(lines: &[&Line]) -> Table {
             title(&line.figure.subject).to_owned(),
             value,
             interval,
-            line.yardstick.map_or(String::new(), |yardstick| yardstick.name().to_owned()),
+            line.yardstick.unwrap_or_default().to_owned(),
             line.verdict.text(line.figure.metric.is_timed()).to_owned(),
         ]);
     }

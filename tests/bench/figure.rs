@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::structure::Structure;
 use crate::subject::Subject;
 
 /// What a figure is of.
@@ -48,13 +49,17 @@ pub enum Metric {
     Start,
     /// One run of one program.
     ProgramNs,
+    /// One look-up in a structure that flows could be kept in.
+    LookUpNs,
+    /// The memory that such a structure takes, by entry.
+    EntryBytes,
     /// Instructions of the core on the host.
     Instructions,
 }
 
 impl Metric {
     /// All, in the order in which they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::AddedNs,
         Self::CpuPerGb,
         Self::Throughput,
@@ -74,6 +79,8 @@ impl Metric {
         Self::IdleCpu,
         Self::Start,
         Self::ProgramNs,
+        Self::LookUpNs,
+        Self::EntryBytes,
         Self::Instructions,
     ];
 
@@ -100,6 +107,8 @@ impl Metric {
             Self::IdleCpu => "The daemon's CPU time at rest",
             Self::Start => "From start to forwarding",
             Self::ProgramNs => "One program at a time (BPF_PROG_TEST_RUN)",
+            Self::LookUpNs => "What flows could be kept in: one look-up (BPF_PROG_TEST_RUN)",
+            Self::EntryBytes => "What flows could be kept in: memory by entry",
             Self::Instructions => "The packet core on the host (callgrind)",
         }
     }
@@ -108,7 +117,7 @@ impl Metric {
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
-            Self::AddedNs | Self::EstablishmentNs | Self::NewFlowNs | Self::ProgramNs => "ns",
+            Self::AddedNs | Self::EstablishmentNs | Self::NewFlowNs | Self::ProgramNs | Self::LookUpNs => "ns",
             Self::CpuPerGb => "s/GB",
             Self::Throughput => "Gbit/s",
             Self::RoundTripP50 | Self::RoundTripP99 | Self::CpuPerConnection => "µs",
@@ -116,7 +125,7 @@ impl Metric {
             Self::Capacity | Self::IdleCpu => "%",
             Self::Reload | Self::Start => "ms",
             Self::ReloadLost => "packets",
-            Self::MemoryPerFlow => "bytes",
+            Self::MemoryPerFlow | Self::EntryBytes => "bytes",
             Self::Resident => "MB",
             Self::Instructions => "instructions",
         }
@@ -126,6 +135,15 @@ impl Metric {
     #[must_use]
     pub fn more_is_better(self) -> bool {
         matches!(self, Self::Throughput | Self::Connections | Self::EstablishmentRate | Self::Capacity | Self::TearDownRate)
+    }
+
+    /// What users have today, by its name and in a word: nftables; of structures, the kernel's hash with keys of the same length as ours.
+    #[must_use]
+    pub fn today(self) -> (&'static str, &'static str) {
+        match self {
+            Self::LookUpNs | Self::EntryBytes => (Structure::Hash16.name(), "the hash"),
+            _ => (Subject::Nftables.name(), "nftables"),
+        }
     }
 
     /// What no datapath of this set-up can be better than, by this metric: XDP's bare redirect, but for TCP, which XDP slows down on a veth,
@@ -143,7 +161,7 @@ impl Metric {
     /// Whether the machine's speed is in it: only such figures gain by being held against a yardstick of the same round.
     #[must_use]
     pub fn is_timed(self) -> bool {
-        !matches!(self, Self::Capacity | Self::ReloadLost | Self::MemoryPerFlow | Self::Resident | Self::Instructions)
+        !matches!(self, Self::Capacity | Self::ReloadLost | Self::MemoryPerFlow | Self::EntryBytes | Self::Resident | Self::Instructions)
     }
 }
 
@@ -207,6 +225,13 @@ impl Figure {
         Self { samples, ..Self::new(metric, case, subject) }
     }
 
+    /// Of a structure that flows could be kept in.
+    #[must_use]
+    pub fn of_structure(metric: Metric, case: Case, structure: Structure, samples: Vec<Option<f64>>) -> Self {
+        let subject = structure.name().to_owned();
+        Self { metric, case, subject, samples, raw: Vec::new(), void: Vec::new(), unsteady: 0 }
+    }
+
     /// The samples that count.
     #[must_use]
     pub fn valid(&self) -> Vec<f64> {
@@ -260,6 +285,12 @@ impl Results {
     /// The figure of a metric, case and subject.
     #[must_use]
     pub fn figure(&self, metric: Metric, case: &str, subject: Subject) -> Option<&Figure> {
-        self.figures.iter().find(|f| f.metric == metric && f.case.name() == case && f.subject == subject.name())
+        self.figure_of(metric, case, subject.name())
+    }
+
+    /// The figure of a metric, case, and subject of that name.
+    #[must_use]
+    pub fn figure_of(&self, metric: Metric, case: &str, subject: &str) -> Option<&Figure> {
+        self.figures.iter().find(|f| f.metric == metric && f.case.name() == case && f.subject == subject)
     }
 }

@@ -9,7 +9,7 @@ use gateway_tests::figures::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::figure::{Figure, Metric, Results};
-use crate::report::{number, of_metric, standing, times, title};
+use crate::report::{better_than, number, of_metric, standing, times, title};
 use crate::targets::{self, Outcome};
 
 const STYLE: &str = "\
@@ -66,7 +66,7 @@ fn section(results: &Results, metric: Metric, figures: &[&Figure]) -> Result<Mar
         (PreEscaped(drawing))
         (PreEscaped(bars))
         table {
-            tr { th {} th {} th { "median" } th { "min" } th { "spread" } th { "better than nftables" } th { "worse than the limit" } th { "rounds" } th { "void" } }
+            tr { th {} th {} th { "median" } th { "min" } th { "spread" } th { (better_than(metric)) } th { "worse than the limit" } th { "rounds" } th { "void" } }
             @for figure in figures { (row(results, figure)) }
         }
     })

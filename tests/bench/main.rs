@@ -23,6 +23,7 @@ mod rounds;
 mod rules;
 mod run;
 mod statistics;
+mod structure;
 mod subject;
 mod targets;
 mod tcp;

@@ -6,11 +6,10 @@ use gateway_tests::figures::Summary;
 
 use crate::figure::{Figure, Metric, Results};
 use crate::statistics::{Interval, paired};
+use crate::structure::Structure;
 use crate::subject::Subject;
 use crate::targets::{self, Outcome};
 
-/// What users have today.
-const TODAY: Subject = Subject::Nftables;
 /// What the figures mean.
 const NOTES: &str = "\
 Median over the rounds; spread: the distance of the quartiles. Times better or worse: the median of the rounds' own ratios, with the
@@ -19,15 +18,15 @@ packet was received, with right checksums and headers; void runs, where one was 
 ";
 
 /// The yardstick's figure beside this one.
-fn beside<'a>(results: &'a Results, figure: &Figure, yardstick: Subject) -> Option<&'a Figure> {
-    results.figure(figure.metric, figure.case.name(), yardstick).filter(|other| other.subject != figure.subject)
+fn beside<'a>(results: &'a Results, figure: &Figure, yardstick: &str) -> Option<&'a Figure> {
+    results.figure_of(figure.metric, figure.case.name(), yardstick).filter(|other| other.subject != figure.subject)
 }
 
 /// How many times better than what users have today the subject is, and how many times worse than the limit, where the run has those.
 #[must_use]
 pub fn standing(results: &Results, figure: &Figure) -> (Option<Interval>, Option<Interval>) {
     let ratio = |over: &Figure, under: &Figure| paired(&over.samples, &under.samples);
-    let (today, limit) = (beside(results, figure, TODAY), beside(results, figure, figure.metric.limit()));
+    let (today, limit) = (beside(results, figure, figure.metric.today().0), beside(results, figure, figure.metric.limit().name()));
     if !figure.metric.is_timed() {
         return (None, None);
     }
@@ -36,6 +35,12 @@ pub fn standing(results: &Results, figure: &Figure) -> (Option<Interval>, Option
     } else {
         (today.and_then(|today| ratio(today, figure)), limit.and_then(|limit| ratio(figure, limit)))
     }
+}
+
+/// The heading of the ratios to what users have today.
+#[must_use]
+pub fn better_than(metric: Metric) -> String {
+    format!("better than {}", metric.today().1)
 }
 
 /// The figures of one metric; those of one case together, in the order in which cases were measured.
@@ -66,10 +71,11 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A subject's title, if it is one of today's.
+/// A subject's or a structure's title, if it is one of today's.
 #[must_use]
 pub fn title(subject: &str) -> &str {
-    Subject::named(subject).map_or(subject, |subject| subject.title())
+    let structure = || Structure::named(subject).map(Structure::title);
+    Subject::named(subject).map(Subject::title).or_else(structure).unwrap_or(subject)
 }
 
 /// A ratio and its interval; nothing where there is none.
@@ -103,10 +109,11 @@ pub fn text(results: &Results) -> String {
 fn table(results: &Results, figures: &[&Figure]) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
+    let better = better_than(figures[0].metric);
     let mut header = vec!["", "", "median", "min", "spread"];
     let timed = figures[0].metric.is_timed();
     if timed {
-        header.extend(["better than nftables", "worse than the limit", "rounds", "void", "unsteady"]);
+        header.extend([better.as_str(), "worse than the limit", "rounds", "void", "unsteady"]);
     }
     table.set_header(&header);
     let mut case = "";

@@ -6,11 +6,15 @@ mod clock;
 mod compare;
 mod counts;
 mod figure;
+#[path = "micro/structures/filled.rs"]
+mod filled;
 mod html;
+mod looks;
 mod network;
 mod path;
 mod report;
 mod statistics;
+mod structure;
 mod subject;
 mod targets;
 mod verdicts;

@@ -60,7 +60,7 @@ pub struct Arguments {
     /// More rounds, and IPv6, port forwards, large packets, a million flows too.
     #[arg(long)]
     full: bool,
-    /// Single programs (BPF_PROG_TEST_RUN) and the packet core (callgrind) only: half a minute.
+    /// Single programs and single look-ups (BPF_PROG_TEST_RUN) and the packet core (callgrind) only: a minute.
     #[arg(long, conflicts_with_all = ["quick", "full", "only"])]
     micro: bool,
     /// Measure only this: a part, a subject or a workload. May be repeated. `--help` lists them.

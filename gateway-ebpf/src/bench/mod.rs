@@ -5,6 +5,7 @@
 
 mod check;
 mod frame;
+pub mod structures;
 
 pub use check::{answer, has_right_checksums, has_right_headers, is_of_flow, is_ours, is_right_reply};
 pub use frame::{FrameV4, FrameV6, Layout, TAIL_V4, TAIL_V6, stamp, tail, template_v4, template_v6};

@@ -3,6 +3,7 @@
 
 mod forward;
 mod stamped;
+mod structures;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS};

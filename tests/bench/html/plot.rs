@@ -7,6 +7,7 @@ use gateway_tests::figures::Summary;
 use plotters::prelude::*;
 
 use crate::figure::{Figure, Metric};
+use crate::structure::Structure;
 use crate::subject::Subject;
 use crate::workload::{Size, Workload};
 
@@ -92,6 +93,10 @@ pub fn by_flows(figures: &[&Figure]) -> Result<String> {
     Ok(text)
 }
 
+fn is_ours(name: &str) -> bool {
+    Subject::named(name).is_some_and(Subject::is_ours) || Structure::named(name).is_some_and(Structure::is_ours)
+}
+
 /// One bar per figure: the median, and a line over the quartiles' distance.
 pub fn bars(metric: Metric, figures: &[&Figure]) -> Result<String> {
     let shown: Vec<(&&Figure, Summary)> = figures.iter().filter_map(|figure| Some((figure, Summary::of(&figure.valid())?))).collect();
@@ -108,7 +113,7 @@ pub fn bars(metric: Metric, figures: &[&Figure]) -> Result<String> {
         for (place, (figure, summary)) in shown.iter().enumerate() {
             let top = 8 + place as i32 * BAR as i32;
             let at = |value: f64| NAMES + (value.max(0.0) / longest * room) as i32;
-            let ours = Subject::named(&figure.subject).is_some_and(Subject::is_ours);
+            let ours = is_ours(&figure.subject);
             let colour = if ours { OURS } else { OTHERS };
             let bar = Rectangle::new([(NAMES, top + 3), (at(summary.median).max(NAMES + 1), top + 17)], colour.filled());
             area.draw(&bar).map_err(failed)?;

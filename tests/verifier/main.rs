@@ -7,15 +7,15 @@ use gateway_tests::skip;
 /// What the verifier walks at most before it gives up (include/linux/bpf.h, `BPF_COMPLEXITY_LIMIT_INSNS`).
 const LIMIT: u32 = 1_000_000;
 
-/// Instructions that the verifier may walk per program. Each is about 1.4 times what it takes today: other kernels prune less, and a
-/// change that doubles the work must be noticed here and not on somebody's older kernel.
+/// Instructions that the verifier may walk per program. Linux 6.1 prunes less than later ones, and is the measure: up to two and a half times
+/// what 6.18 takes. A change that doubles the work must be noticed here and not on somebody's older kernel.
 const BUDGETS: [(&str, u32); 6] = [
-    ("gateway_tc", 50_000),
-    ("gateway_hit_v4", 115_000),
-    ("gateway_open_v4", 100_000),
-    ("gateway_hit_v6", 100_000),
-    ("gateway_open_v6", 55_000),
-    ("gateway_xdp", 45_000),
+    ("gateway_tc", 120_000),
+    ("gateway_hit_v4", 150_000),
+    ("gateway_open_v4", 130_000),
+    ("gateway_hit_v6", 130_000),
+    ("gateway_open_v6", 80_000),
+    ("gateway_xdp", 110_000),
 ];
 
 #[test]

@@ -99,8 +99,9 @@ pub fn ipv6<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V
         }
         next = following;
     }
-    // However many extensions there are, what follows is the same to the verifier.
-    let l4 = forget(l4 as u32, second) as usize;
+    // However many extensions there are, what follows is the same to the verifier. Together they have 12,288 bytes at most; Linux 6.1 wants to
+    // be told that there is a limit.
+    let l4 = forget(l4 as u32, second) as usize % 0x4000;
     let network = Network {
         source: Ipv6([header[2], header[3], header[4], header[5]]),
         destination: Ipv6([header[6], header[7], header[8], header[9]]),
@@ -286,8 +287,8 @@ fn options<T: Frame>(frame: &T, l3: usize, header_len: usize) -> Result<(), Drop
         if kind == ip4::OPTION_LSRR || kind == ip4::OPTION_SSRR || length < 2 || at + length as usize > header_len {
             return Err(DropReason::IpOptions);
         }
-        // To the verifier this is where the other kinds have come to as well.
-        at = forget((at + length as usize) as u32, length as u32) as usize;
+        // To the verifier this is where the other kinds have come to as well. A header has 60 bytes at most; Linux 6.1 wants to be told.
+        at = forget((at + length as usize) as u32, length as u32) as usize % 64;
     }
     if at >= header_len { Ok(()) } else { Err(DropReason::IpOptions) }
 }

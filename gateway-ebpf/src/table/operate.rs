@@ -163,7 +163,7 @@ fn choose<E: Entry, M: Memory>(memory: &M, places: &Places) -> Option<(Row<M::Sl
 #[inline(always)]
 fn publish<E: Entry, M: Memory>(memory: &M, places: &Places, claimed: Found<M::Slot>, key: &E::Key, value: &E::Value) -> Insert {
     let Found { slot, guard, row, number } = claimed;
-    row.mark(number, places.tag);
+    row.mark::<E>(number, places.tag);
     E::store_key(slot, key);
     E::store_value(slot, value);
     let tentative = guard.next(Guard::TENTATIVE, E::payload(value));
@@ -173,7 +173,7 @@ fn publish<E: Entry, M: Memory>(memory: &M, places: &Places, claimed: Found<M::S
         let _ = slot.exchange(tentative, tentative.to(Guard::LIVE));
         Insert::Done
     } else {
-        row.clear(number);
+        row.clear::<E>(number);
         let _ = slot.exchange(tentative, tentative.next(Guard::FREE, 0));
         Insert::Exists
     }
@@ -257,7 +257,7 @@ fn release<S: Slot>(slot: S, guard: Guard, payload: u16) {
 pub fn remove<E: Entry, M: Memory>(memory: &M, key: &E::Key) -> bool {
     match hold::<E, M>(memory, key) {
         Some(Found { slot, guard, row, number }) => {
-            row.clear(number);
+            row.clear::<E>(number);
             let _ = slot.exchange(guard.to(Guard::BUSY), guard.next(Guard::FREE, 0));
             true
         }

@@ -86,7 +86,7 @@ pub trait Memory {
     fn buckets(&self) -> u32;
     /// What the digest is keyed with.
     fn seed(&self) -> Seed;
-    /// The first slot of a bucket; behind the last one follow the [`super::tags`].
+    /// The first slot of a bucket; behind the last one follow the tags: [`super::elements`].
     fn bucket(&self, index: u32) -> Option<Self::Slot>;
 }
 

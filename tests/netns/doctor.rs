@@ -170,8 +170,14 @@ fn the_clock_is_judged_by_what_the_kernel_says_and_who_runs(lab: &Lab) {
     let daemon = directory.path().join("ntp-daemon");
     fs::copy("/bin/sleep", &daemon).unwrap();
     let service = lab.gateway.spawn(LIMIT, &daemon.display().to_string(), &["100"]).unwrap();
-    wait_until(LIMIT, "the service", || Ok(service.program_pid().is_ok())).unwrap();
-    let process = service.program_pid().unwrap().as_raw_nonzero();
+    // Until then it is still the program that enters the namespace.
+    let mut process = None;
+    wait_until(LIMIT, "the service", || {
+        process = service.program_pid().ok().map(|pid| pid.as_raw_nonzero());
+        Ok(process.is_some_and(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "ntp-daemon")))
+    })
+    .unwrap();
+    let process = process.unwrap();
     let runs = |verdict: &Verdict| verdict.outcome("clock").to_string().contains(&format!("ntpd-rs runs (process {process}"));
     let verdict = examine(lab, &[]);
     assert!(runs(&verdict), "{:#}", verdict.outcome("clock"));

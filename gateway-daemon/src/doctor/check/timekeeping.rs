@@ -123,6 +123,11 @@ fn keepers(proc: &Path) -> Vec<Keeper> {
     let keeper = |process: u32| {
         let of = |file: &str| fs::read_to_string(proc.join(process.to_string()).join(file)).ok();
         let service = Service::of_process(of("comm")?.trim_end())?;
+        // proc_pid_stat(5): behind the name stands the state. One that has ended keeps its name until its parent asks how.
+        let ended = of("stat").is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, behind)| behind.starts_with(['Z', 'X'])));
+        if ended {
+            return None;
+        }
         Some(Keeper { service, process, unit: of("cgroup").and_then(|text| unit(&text)) })
     };
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();

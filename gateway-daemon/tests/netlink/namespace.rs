@@ -108,11 +108,13 @@ impl Peer {
     }
 }
 
-/// `eth9` with 10.0.0.1/24, wired to nothing that answers. It has no link-local address, and is there once the kernel has noticed the
-/// wire: both would follow in their own time, on a busy machine in the midst of a test, and are routing changes.
+/// `eth9` with 10.0.0.1/24, wired to nothing that answers. Neither end has a link-local address, and both are there once the kernel has
+/// noticed the wire: all that would follow in its own time, on a busy machine in the midst of a test, and is a routing change.
 pub fn wired() {
-    sh("ip link add eth9 type veth peer name eth9.peer; ip link set eth9 addrgenmode none; ip link set eth9.peer up; ip link set eth9 up");
-    sh("ip addr add 10.0.0.1/24 dev eth9; timeout 20 sh -c 'until ip link show eth9 | grep -q \"state UP\"; do sleep 0.02; done'");
+    sh("ip link add eth9 type veth peer name eth9.peer; ip addr add 10.0.0.1/24 dev eth9");
+    sh("for end in eth9 eth9.peer; do ip link set $end addrgenmode none up; done");
+    // Whoever asks ethtool for the link has the kernel notice it first (net/ethtool/ioctl.c, `ethtool_op_get_link`).
+    sh("for end in eth9 eth9.peer; do ethtool $end | grep -q 'Link detected: yes'; ip link show $end | grep -q 'state UP'; done");
 }
 
 /// Two hosts and the gateway between them: `a` and `b` (10.1.0.2, fd01::2 and 10.2.0.2, fd02::2) behind `zone.a` and `zone.b`.

@@ -94,6 +94,7 @@ pub fn promote<'m, F: Family, E: Env<'m, F>>(
         // Another CPU has moved it in between.
         return Ok(());
     }
+    // Which of the two is the original one does not matter to an insertion.
     pair.original_key = *key;
     pair.reply_key = *peer;
     pair.original = *flow;

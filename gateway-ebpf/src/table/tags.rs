@@ -2,7 +2,7 @@
 //!
 //! A slot's tag is some bits of its key's digest, zero when the slot is free. The tags of a bucket are two words in a row behind the last
 //! bucket of the array. A key that is not there is told by two such rows, and not by the sixteen cache lines in which it might have stood:
-//! that is what a new flow asks most often. Established flows do not ask: theirs is the first line that is looked at.
+//! that is what a new flow asks most often. Established flows seldom ask: most stand in the lines that the fast path looks at first.
 //!
 //! A tag is written and cleared by whoever holds the slot alone: it is there before anybody can see the entry, and gone before the slot is
 //! anybody's again. So an entry that can be seen has its tag, while a tag alone says nothing.

@@ -152,7 +152,7 @@ fn open(interface: &str) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkRec
     }
 }
 
-fn mac(namespace: &Namespace, interface: &str) -> [u8; 6] {
+pub fn mac(namespace: &Namespace, interface: &str) -> [u8; 6] {
     let text = namespace.run("cat", &[&format!("/sys/class/net/{interface}/address")]).unwrap();
     let octets: Vec<u8> = text.trim().split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
     octets.try_into().unwrap()

@@ -17,6 +17,7 @@ mod policy;
 mod presence;
 mod reload;
 mod routes;
+mod scattered;
 mod seed;
 mod source;
 mod tables;

@@ -71,13 +71,13 @@ pub struct Loaded {
     ebpf: Ebpf,
     /// The maps.
     pub maps: Maps,
-    /// The table through which the tc program reaches its slow paths; held, because the kernel empties it when its last holder is gone.
-    _slow_paths: aya::maps::ProgramArray<aya::maps::MapData>,
+    /// The table through which the tc programs reach each other; held, because the kernel empties it when its last holder is gone.
+    _programs: aya::maps::ProgramArray<aya::maps::MapData>,
 }
 
 /// The program of XDP.
 pub const XDP: &str = "gateway_xdp";
-/// The program of tc, and its slow paths in the order of their table.
+/// The program of tc and its slow paths, in the order of their table.
 pub const TC: [&str; 5] = ["gateway_tc", "gateway_hit_v4", "gateway_open_v4", "gateway_hit_v6", "gateway_open_v6"];
 /// The order in which they are verified: what takes the verifier longest first, so that no processor is left with it alone at the end.
 const VERIFIED: [&str; 6] = [TC[1], TC[2], TC[3], TC[4], XDP, TC[0]];
@@ -108,15 +108,15 @@ impl Loaded {
             .override_global("FIXED_NOW", &fixed_now, true)
             .load(OBJECT)?;
         verify(&mut ebpf)?;
-        let mut slow_paths: aya::maps::ProgramArray<_> =
-            ebpf.take_map("SLOW_PATHS").ok_or(DatapathError::Object { what: "SLOW_PATHS" })?.try_into()?;
-        for (index, name) in (0..).zip(&TC[1..]) {
+        let mut programs: aya::maps::ProgramArray<_> =
+            ebpf.take_map("PROGRAMS").ok_or(DatapathError::Object { what: "PROGRAMS" })?.try_into()?;
+        for (index, name) in (0..).zip(TC) {
             let fd: &ProgramFd = classifier(&mut ebpf, name)?.fd().map_err(|source| refused(name, source))?;
             let fd = fd.try_clone().map_err(|source| DatapathError::Walk { source })?;
-            slow_paths.set(index, &fd, 0)?;
+            programs.set(index, &fd, 0)?;
         }
         let maps = Maps::take(&mut ebpf, capacity, seed)?;
-        Ok(Self { ebpf, maps, _slow_paths: slow_paths })
+        Ok(Self { ebpf, maps, _programs: programs })
     }
 
     /// The tc program that is attached.

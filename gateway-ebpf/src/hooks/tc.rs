@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_l4_csum_replace, bpf_redirect, bpf_redire
 use aya_ebpf::macros::{classifier, map};
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::TcContext;
-use gateway_ebpf::abi::{Address, DropReason, IfIndex, Reason, V4, V6};
+use gateway_ebpf::abi::{Address, DropReason, IfIndex, PassReason, Reason, V4, V6};
 use gateway_ebpf::answer;
 use gateway_ebpf::decision::Forward;
 use gateway_ebpf::env::Arrival;
@@ -21,24 +21,28 @@ use super::tables::Tables;
 use super::{count, now};
 use crate::maps::{SCRATCH_V4, SCRATCH_V6};
 
-/// Bytes that must be linear: link layer, IPv6, and a transport header, with room for options.
+/// Bytes that are made linear where what is linear does not hold the headers: link layer, IPv6, and a transport header, with room for options.
+/// Not before it is known: TCP sends its headers linear and its data as pages, and to pull a byte more is to copy the packet's head, which is
+/// shared with the sender's queue (net/core/skbuff.c, `__pskb_pull_tail`), and to take a reference to every page: 5 % of a bulk transfer.
 const HEADERS: u32 = 128;
 /// include/uapi/linux/bpf.h: a checksum of zero stays, and none is produced.
 const F_MARK_MANGLED_0: u64 = 1 << 5;
 /// include/uapi/linux/bpf.h: the difference is of the pseudo-header, which is all that a partial checksum covers.
 const F_PSEUDO_HDR: u64 = 1 << 4;
 
-/// The slow paths, by tail call: each program of a chain has a stack of its own, and is verified by itself. The daemon fills the table.
+/// The programs of tc, by tail call: each program of a chain has a stack of its own, and is verified by itself. The daemon fills the table.
 #[map]
-static SLOW_PATHS: ProgramArray = ProgramArray::with_max_entries(4, 0);
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(5, 0);
+/// Index of [`gateway_tc`].
+const AGAIN: u32 = 0;
 /// Index of [`gateway_hit_v4`].
-const HIT_V4: u32 = 0;
+const HIT_V4: u32 = 1;
 /// Index of [`gateway_open_v4`].
-const OPEN_V4: u32 = 1;
+const OPEN_V4: u32 = 2;
 /// Index of [`gateway_hit_v6`].
-const HIT_V6: u32 = 2;
+const HIT_V6: u32 = 3;
 /// Index of [`gateway_open_v6`].
-const OPEN_V6: u32 = 3;
+const OPEN_V6: u32 = 4;
 
 /// The tc program: answers established flows, and hands everything else on.
 #[classifier]
@@ -102,10 +106,6 @@ fn run(ctx: &TcContext) -> Result<i32, Reason> {
     // SAFETY: fields of the program's context.
     let (len, vlan_present, vlan, gso_size, ifindex) =
         unsafe { ((*skb).len, (*skb).vlan_present, (*skb).vlan_tci, (*skb).gso_size, (*skb).ifindex) };
-    let linear = (ctx.data_end() - ctx.data()) as u32;
-    if linear < HEADERS && linear < len {
-        let _ = ctx.pull_data(if len < HEADERS { len } else { HEADERS });
-    }
     let arrival = Arrival {
         ifindex: IfIndex(ifindex),
         now_ns: now(),
@@ -113,7 +113,10 @@ fn run(ctx: &TcContext) -> Result<i32, Reason> {
         vlan: if vlan_present != 0 { vlan as u16 } else { 0 },
     };
     let frame = Bytes::new(ctx.data(), ctx.data_end(), len as usize);
-    let admitted = pipeline::admit(&Kernel::<V4>::new(ctx.as_ptr()), &frame, &arrival)?;
+    let admitted = match pipeline::admit(&Kernel::<V4>::new(ctx.as_ptr()), &frame, &arrival) {
+        Ok(admitted) => admitted,
+        Err(reason) => return Err(pull(ctx, len, reason)),
+    };
     if vlan_present != 0 {
         // A priority tag, which names no VLAN: it does not survive routing (802.1Q section 6.9).
         // SAFETY: the program's own context.
@@ -123,6 +126,17 @@ fn run(ctx: &TcContext) -> Result<i32, Reason> {
         Admitted::V4(packet) => fast(ctx, packet, arrival, scratch_v4()?, HIT_V4),
         Admitted::V6(packet) => fast(ctx, packet, arrival, scratch_v6()?, HIT_V6),
     }
+}
+
+/// Begins again with more of the packet linear, if that is why it was not understood. Only once: then so much is, or everything.
+#[inline(always)]
+fn pull(ctx: &TcContext, len: u32, reason: Reason) -> Reason {
+    let linear = (ctx.data_end() - ctx.data()) as u32;
+    let short = matches!(reason, Reason::Drop(DropReason::Truncated) | Reason::Pass(PassReason::NotIp));
+    if short && linear < HEADERS && linear < len && ctx.pull_data(if len < HEADERS { len } else { HEADERS }).is_ok() {
+        return go_on(ctx, AGAIN);
+    }
+    reason
 }
 
 #[inline(always)]
@@ -141,7 +155,7 @@ fn fast<F: Tables>(ctx: &TcContext, packet: Packet<F>, arrival: Arrival, scratch
 #[inline(always)]
 fn go_on(ctx: &TcContext, program: u32) -> Reason {
     // SAFETY: the table holds programs of this type only; the call returns only if the entry is empty.
-    let _ = unsafe { SLOW_PATHS.tail_call(ctx, program) };
+    let _ = unsafe { PROGRAMS.tail_call(ctx, program) };
     Reason::Drop(DropReason::NotReady)
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -21,16 +21,50 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// Below `kernel/` of the modules: what goes into the machine.
 const PARTS: [&str; 4] = ["net", "lib", "crypto", "arch"];
 
-/// The directory with `vmlinuz` and `modules.cpio` of the newest kernel in `suite`, from the store or from the network.
+/// A kernel that is kept is the release's newest for so long; then it is asked for again.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The directory with `vmlinuz` and `modules.cpio` of the newest kernel in `suite`, from the store or from the network. An old one is good
+/// enough where no newer one can be had, unless `fresh` demands it.
 ///
 /// # Errors
 /// When it cannot be fetched, or its packages hold something unexpected.
 pub fn fetch(progress: &Progress, tools: &Tools, guest: &Guest, name: &str, suite: &str, fresh: bool) -> Result<PathBuf> {
     let kept = tools.path(STORE).join(format!("linux-{name}"));
-    if kept.exists() && !fresh {
-        return Ok(kept);
+    let age = age(&kept, SystemTime::now());
+    match age {
+        Some(age) if !fresh && age <= KEPT => return Ok(kept),
+        Some(age) => progress.say(format_args!("kernels: the kernel of {suite} is {} days old; fetching it again", days(age))),
+        None => progress.say(format_args!("kernels: fetching the kernel of {suite}, half a minute, once a month")),
     }
-    progress.say(format_args!("kernels: fetching the kernel of {suite}, half a minute, once"));
+    let fetched = fetch_into(progress, tools, guest, name, suite, &kept);
+    or_kept(fetched, kept, age.filter(|_| !fresh), |line| progress.say(line))
+}
+
+/// How long ago what is kept was fetched; `None` when nothing is. Its directory is not written to afterwards.
+fn age(kept: &Path, now: SystemTime) -> Option<Duration> {
+    let fetched = std::fs::metadata(kept).and_then(|kept| kept.modified()).ok()?;
+    Some(now.duration_since(fetched).unwrap_or_default())
+}
+
+fn days(age: Duration) -> u64 {
+    age.as_secs() / (24 * 3600)
+}
+
+/// What was fetched, or what is kept, of that age, where nothing was.
+fn or_kept(fetched: Result<PathBuf>, kept: PathBuf, age: Option<Duration>, say: impl Fn(String)) -> Result<PathBuf> {
+    match (fetched, age) {
+        (Err(error), Some(age)) if kept.exists() => {
+            let why = format!("{error:#}");
+            let why = why.lines().next().unwrap_or_default();
+            say(format!("kernels: no newer kernel can be had ({why}); the one of {} days ago serves", days(age)));
+            Ok(kept)
+        }
+        (fetched, _) => fetched,
+    }
+}
+
+fn fetch_into(progress: &Progress, tools: &Tools, guest: &Guest, name: &str, suite: &str, kept: &Path) -> Result<PathBuf> {
     let new = tools.path(STORE).join(format!("new-{name}"));
     empty(&new)?;
     Apt::of(progress, tools, suite, &new)?.unpack(&new.join("tree"))?;
@@ -51,11 +85,11 @@ pub fn fetch(progress: &Progress, tools: &Tools, guest: &Guest, name: &str, suit
         std::fs::remove_dir_all(new.join(directory)).with_context(|| format!("cannot remove {directory}"))?;
     }
     if kept.exists() {
-        std::fs::remove_dir_all(&kept)?;
+        std::fs::remove_dir_all(kept)?;
     }
-    std::fs::rename(&new, &kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    std::fs::rename(&new, kept).with_context(|| format!("cannot make {}", kept.display()))?;
     progress.say(format_args!("kernels: {release}"));
-    Ok(kept)
+    Ok(kept.to_owned())
 }
 
 /// The one directory of modules in the unpacked packages.
@@ -154,7 +188,41 @@ fn versioned(listed: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_asked_for_again_after_a_month() {
+        let home = tempfile::tempdir().unwrap();
+        let (kept, now) = (home.path().join("linux-newest"), SystemTime::now());
+        assert_eq!(age(&kept, now), None);
+        std::fs::create_dir(&kept).unwrap();
+        for (since, old) in [(29, false), (31, true)] {
+            let fetched = now - Duration::from_secs(since * 24 * 3600);
+            std::fs::File::open(&kept).unwrap().set_modified(fetched).unwrap();
+            let age = age(&kept, now).unwrap();
+            assert_eq!((days(age), age > KEPT), (since, old));
+        }
+        // A clock that was set back makes nothing old.
+        std::fs::File::open(&kept).unwrap().set_modified(now + Duration::from_secs(3600)).unwrap();
+        assert_eq!(age(&kept, now), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_old_kernel_serves_where_no_newer_one_can_be_had() {
+        let home = tempfile::tempdir().unwrap();
+        let (kept, told) = (home.path().to_owned(), RefCell::new(String::new()));
+        let say = |line: String| *told.borrow_mut() = line;
+        let failed = || Err(anyhow::anyhow!("apt-get update failed\nand much more"));
+        let old = Some(Duration::from_secs(40 * 24 * 3600));
+        assert_eq!(or_kept(failed(), kept.clone(), old, say).unwrap(), kept);
+        assert!(told.borrow().contains("(apt-get update failed); the one of 40 days ago"), "{}", told.borrow());
+        // Asked for by `--fresh`, or never fetched: the failure is one.
+        assert!(or_kept(failed(), kept.clone(), None, say).is_err());
+        assert!(or_kept(failed(), kept.join("gone"), old, say).is_err());
+        assert_eq!(or_kept(Ok("new".into()), kept, old, say).unwrap(), PathBuf::from("new"));
+    }
 
     #[test]
     fn the_packages_of_one_version_are_found_and_what_serves_all_versions_is_not() {

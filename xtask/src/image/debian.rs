@@ -122,6 +122,20 @@ impl Wanted {
     }
 }
 
+/// Why nothing can be had from Debian's archive, when that is so: apt knows none, or it does not answer.
+pub fn no_archive() -> Option<String> {
+    let Some(main) = archives().main else {
+        return Some("apt knows no Debian archive (a source whose address ends in /debian)".to_owned());
+    };
+    // With apt's own means, which know of proxies and the like.
+    let release = format!("{}/dists/{SUITE}/InRelease", main.trim_end_matches('/'));
+    let directory = tempfile::tempdir().ok()?;
+    let to = directory.path().join("InRelease").display().to_string();
+    let once = ["-oAcquire::Retries=0", "-oAcquire::http::Timeout=20", "-oAcquire::https::Timeout=20", "-oAPT::Sandbox::User=root"];
+    let asked = answer("/usr/lib/apt/apt-helper", &[&once[..], &["download-file", &release, &to]].concat());
+    asked.err().map(|_| format!("the Debian archive does not answer ({release})"))
+}
+
 /// apt's source lines: the release from the archives that this machine itself uses.
 fn sources() -> Result<Vec<String>> {
     let archives = archives();

@@ -51,18 +51,25 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&arguments.filter);
     command.args(["--", "--test-threads", THREADS]);
     // Only root can boot what the package is tried in, and the image; the tests say so themselves.
+    let mut lacking = Lacking::new(image::no_archive);
     let boots = rustix::process::geteuid().is_root() && arguments.filter.is_none();
     if arguments.full {
         command.arg("--include-ignored").env("GATEWAY_TEST_FULL", "1");
         if boots {
             progress.say("build: the package, which has tests of its own");
-            command.env(package::TEST_DIRECTORY, package::for_tests(&progress)?);
-            command.env(kernels::TEST_DIRECTORY, kernels::for_tests(&progress, false)?);
+            if let Some(directory) = lacking.or_archive("the package's tests", package::for_tests(&progress))? {
+                command.env(package::TEST_DIRECTORY, directory);
+            }
+            if let Some(directory) = lacking.or_archive("the kernels' tests", kernels::for_tests(&progress, false))? {
+                command.env(kernels::TEST_DIRECTORY, directory);
+            }
         }
     }
     if boots {
         progress.say("build: the image, which has tests of its own: some minutes the first time");
-        image::for_tests(&progress)?.name_in(&mut command);
+        if let Some(image) = lacking.or_archive("the image's tests", image::for_tests(&progress))? {
+            image.name_in(&mut command);
+        }
     }
     let mut child = command.env(SKIP_LOG, &skips.path).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut counter = Counter::default();
@@ -85,6 +92,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     for line in &skipped {
         println!("skipped: {line}");
     }
+    // Those tests say only that they were given nothing to boot; this is why.
+    for line in &lacking.told {
+        println!("not built: {line}");
+    }
     println!("{} passed, {} failed, {} skipped", summary.passed, summary.failed, summary.skipped);
     // The numbers are the last word, so the verdict is in the exit code alone.
     Ok(if summary.failed == 0 && summary.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -98,6 +109,32 @@ fn on_kernels(progress: &Progress, fresh: bool) -> Result<ExitCode> {
     command.args(["test", "--workspace", "--test", "kernels", "--", "--include-ignored", "--nocapture", "--test-threads", THREADS]);
     let status = command.env(kernels::TEST_DIRECTORY, directory).status().context("cannot run cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What could not be built for want of Debian's archive: its tests are skipped, and the others run.
+struct Lacking<F> {
+    /// Why there is no archive, when there is none.
+    no_archive: F,
+    told: Vec<String>,
+}
+
+impl<F: Fn() -> Option<String>> Lacking<F> {
+    fn new(no_archive: F) -> Self {
+        Self { no_archive, told: Vec::new() }
+    }
+
+    /// What was built, or nothing when that failed without an archive. Any other failure stays one.
+    fn or_archive<T>(&mut self, what: &str, built: Result<T>) -> Result<Option<T>> {
+        let error = match built {
+            Ok(built) => return Ok(Some(built)),
+            Err(error) => error,
+        };
+        let Some(why) = (self.no_archive)() else { return Err(error) };
+        let line = format!("{what} have nothing to boot: {why}: {error:#}").replace('\n', " ");
+        eprintln!("{line}");
+        self.told.push(line);
+        Ok(None)
+    }
 }
 
 /// The file to which the harness appends a line per skip.
@@ -207,6 +244,20 @@ mod tests {
     fn a_skipped_test_is_no_pass_and_counts_once() {
         let summary = count(&["running 6 tests", OK], true, &["a: no root", "a: no kernel", "b: no root"]);
         assert_eq!(summary, Summary { passed: 3, failed: 0, skipped: 3 });
+    }
+
+    #[test]
+    fn without_an_archive_tests_are_left_out_and_other_failures_end_all() {
+        let mut lacking = Lacking::new(|| Some("no archive".to_owned()));
+        assert_eq!(lacking.or_archive("the image's tests", Ok(1)).unwrap(), Some(1));
+        assert!(lacking.told.is_empty());
+        let nothing = lacking.or_archive::<()>("the image's tests", Err(anyhow::anyhow!("mmdebstrap\nfailed")));
+        assert_eq!(nothing.unwrap(), None);
+        assert_eq!(lacking.told, ["the image's tests have nothing to boot: no archive: mmdebstrap failed"]);
+        let mut lacking = Lacking::new(|| None);
+        let error = lacking.or_archive::<()>("the image's tests", Err(anyhow::anyhow!("it does not build"))).unwrap_err();
+        assert_eq!(error.to_string(), "it does not build");
+        assert!(lacking.told.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The platforms' published schemas.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,14 +15,21 @@ use crate::documents::{Manifest, all, topologies};
 
 /// Names the directory of the schemas.
 const DIRECTORY: &str = "GATEWAY_SCHEMAS";
+/// Where they are looked for otherwise, from the workspace's root.
+const BESIDE: &str = "../shared/schemas";
 
 /// The directory; records the skip of `test` where there is none.
 pub fn directory(test: &str) -> Option<PathBuf> {
-    let directory = std::env::var_os(DIRECTORY).map(PathBuf::from);
+    let directory = find(std::env::var_os(DIRECTORY), &Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     if directory.is_none() {
-        skip(test, &format!("{DIRECTORY} names no directory with the platforms' schemas"));
+        skip(test, &format!("no schemas of the platforms: {BESIDE} is not there, and {DIRECTORY} names no directory"));
     }
     directory
+}
+
+/// The named directory, whether it is there or not: who names one wants to hear of a mistake. Else the one beside the workspace.
+fn find(named: Option<OsString>, workspace: &Path) -> Option<PathBuf> {
+    named.map(PathBuf::from).or_else(|| Some(workspace.join(BESIDE)).filter(|beside| beside.is_dir()))
 }
 
 /// What is wrong with a document; nothing when all is well.
@@ -93,6 +101,18 @@ fn by_cni(document: &Value) -> Vec<String> {
             .collect(),
         Err(error) => vec![format!("the CNI configuration is no JSON object: {error}")],
     }
+}
+
+#[test]
+fn schemas_are_found_beside_the_project_or_where_they_are_said_to_be() {
+    let home = tempfile::tempdir().unwrap();
+    let (workspace, beside) = (home.path().join("project"), home.path().join("shared/schemas"));
+    fs::create_dir(&workspace).unwrap();
+    assert_eq!(find(None, &workspace), None);
+    fs::create_dir_all(&beside).unwrap();
+    let found = find(None, &workspace).unwrap();
+    assert_eq!(found.canonicalize().unwrap(), beside.canonicalize().unwrap());
+    assert_eq!(find(Some("elsewhere".into()), &workspace), Some("elsewhere".into()));
 }
 
 #[test]

@@ -45,3 +45,8 @@ pub fn topologies() -> Vec<Manifest> {
     assert_eq!(all.len(), 4);
     all
 }
+
+/// The gateway's VirtualMachineInstance.
+pub fn machine(manifest: &Manifest) -> &Value {
+    &manifest.of_kind("VirtualMachine").next().unwrap()["spec"]["template"]["spec"]
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::documents::{Manifest, all, topologies};
+use crate::documents::{all, machine, topologies};
 use crate::policies::policy;
 
 fn list<'a>(value: &'a Value, what: &str) -> &'a [Value] {
@@ -13,11 +13,6 @@ fn list<'a>(value: &'a Value, what: &str) -> &'a [Value] {
 
 fn names<'a>(values: &'a [Value], what: &str) -> Vec<&'a str> {
     values.iter().map(|value| value["name"].as_str().unwrap_or_else(|| panic!("{what} without a name"))).collect()
-}
-
-/// The gateway's VirtualMachineInstance.
-fn machine(manifest: &Manifest) -> &Value {
-    &manifest.of_kind("VirtualMachine").next().unwrap()["spec"]["template"]["spec"]
 }
 
 #[test]

@@ -101,3 +101,20 @@ fn migration_ports(scene: &Scene, leg: &Leg) -> Option<Finding> {
         }],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::tests::leg;
+
+    #[test]
+    fn passt_is_replaced_on_the_interface_that_has_it() {
+        // By the name that the project's own manifests give it; another would be one interface more.
+        let manifest = include_str!("../../../../containerdisk/manifests/a-masquerade.yaml");
+        let remedies = passt(&leg("eth0", &["10.0.2.2/24"], &["10.0.2.3"])).remedies;
+        let [Remedy::Yaml { text, .. }] = &remedies[..] else { panic!("{remedies:?}") };
+        let names: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- name: ")?.split(' ').next()).collect();
+        assert_eq!(names.len(), 2, "{text}");
+        assert!(names.iter().all(|name| manifest.contains(&format!("- name: {name}\n"))), "{names:?}");
+    }
+}

@@ -47,6 +47,8 @@ pub struct XdpFeatures {
     pub native: bool,
     /// Other interfaces' programs can redirect to this one *now* (`NDO_XMIT`): on a veth it depends on the peer's NAPI.
     pub transmit: bool,
+    /// A received frame may lie in several buffers, and so be larger than a page (`RX_SG`).
+    pub fragments: bool,
 }
 
 /// Everything observed at one moment.

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use gateway_tests::gateway::program;
-use gateway_tests::lab::{GATEWAY_OVERLAY, ONPREM, SERVER_V6};
+use gateway_tests::lab::{GATEWAY_OVERLAY, ONPREM, SERVER, SERVER_V6};
 use gateway_tests::skip::skip;
 use gateway_tests::wait::wait_until;
 use gateway_tests::{Gateway, Lab, Namespace};
@@ -19,11 +19,12 @@ in_a_lab! {
     a_clean_machine_is_healthy_and_stays_as_it_was
     the_clock_is_judged_by_what_the_kernel_says_and_who_runs
     a_path_that_drops_large_packets_in_silence_is_found
-    a_path_that_says_what_it_carries_is_no_fault
+    a_path_that_says_what_it_carries_is_told_to_those_behind_only_by_the_kernel
     a_duplicate_address_is_found_before_it_does_harm
     too_few_queues_are_found
     rules_and_settings_of_others_are_found
     a_masquerade_binding_is_recognised
+    a_bridge_binding_is_told_from_a_leg_of_its_own
     a_broken_policy_is_told_from_a_broken_machine
 }
 
@@ -209,14 +210,21 @@ fn a_path_that_drops_large_packets_in_silence_is_found(lab: &Lab) {
     examine_with(&lab.gateway, mended.text(), &["--peer", ONPREM]).is_healthy();
 }
 
-fn a_path_that_says_what_it_carries_is_no_fault(lab: &Lab) {
+fn a_path_that_says_what_it_carries_is_told_to_those_behind_only_by_the_kernel(lab: &Lab) {
     tidy(lab);
     lab.pods.ip("link set onprem0 mtu 1300").unwrap();
     lab.onprem.ip("link set eth0 mtu 1300").unwrap();
-    let verdict = examine(lab, &["--peer", ONPREM]);
+    // The programs drop errors that are to be forwarded; nobody answers at the other address.
+    let verdict = examine(lab, &["--peer", ONPREM, "--peer", "10.10.0.99"]);
+    assert_eq!(verdict.ailments(), ["peer-silent warning eth0", "path-mtu warning eth0"]);
+    let finding = verdict.all().iter().find(|finding| finding["id"] == "path-mtu").unwrap();
+    assert!(finding["title"].as_str().unwrap().contains("carries 1300 bytes of the 1500"), "{finding:#}");
+    let remedy = finding["remedies"][0]["text"].as_str().unwrap();
+    examine_with(&lab.gateway, Policy::seed().and(remedy).text(), &["--peer", ONPREM]).is_healthy();
+    let kernel = Policy::seed().and("[datapath]\nmode = \"nftables\"");
+    let verdict = examine_with(&lab.gateway, kernel.text(), &["--peer", ONPREM]);
     verdict.is_healthy();
-    let note = verdict.note("path-mtu").unwrap_or_else(|| panic!("{:#}", verdict.report));
-    assert!(note["title"].as_str().unwrap().contains("carries 1300 bytes of the 1500"), "{note:#}");
+    assert!(verdict.note("path-mtu").is_some(), "{:#}", verdict.report);
 }
 
 fn a_duplicate_address_is_found_before_it_does_harm(lab: &Lab) {
@@ -228,6 +236,12 @@ fn a_duplicate_address_is_found_before_it_does_harm(lab: &Lab) {
     let finding = verdict.only("duplicate-address fault eth1");
     assert!(finding["evidence"][0].as_str().unwrap().contains(&mac(&lab.vm2, "eth0")), "{finding:#}");
     assert!(finding["title"].as_str().unwrap().contains("which the policy gives eth1"), "{finding:#}");
+    // The policy keeps it, so it is the policy that is to change, to an address that nobody answers for.
+    let remedy = finding["remedies"][1]["text"].as_str().unwrap();
+    let address = remedy.split('"').nth(1).unwrap();
+    assert!(address.starts_with("10.227.1") && address.ends_with("/21") && !address.starts_with("10.227.128.15/"), "{remedy}");
+    let mended = Policy::seed().replace("\"10.227.128.15/21\"", &format!("\"{address}\""));
+    examine_with(&lab.gateway, mended.text(), &[]).is_healthy();
     // And of IPv6, on the interface already.
     lab.vm2.ip("address del 10.227.128.15/21 dev eth0\naddress add fd00:227::15/64 dev eth0 nodad").unwrap();
     let verdict = examine(lab, &[]);
@@ -281,7 +295,18 @@ fn rules_and_settings_of_others_are_found(lab: &Lab) {
     nft(&lab.gateway, "delete table ip nat");
     lab.gateway.sysctl("net/ipv4/ip_forward", "1").unwrap();
     lab.gateway.sysctl("net/ipv4/conf/eth1/proxy_arp", "1").unwrap();
-    assert_eq!(examine(lab, &[]).ailments(), ["forwards-all warning -", "answers-for-others warning eth1"]);
+    lab.gateway.sysctl("net/ipv4/conf/eth1/rp_filter", "1").unwrap();
+    let verdict = examine(lab, &[]);
+    assert_eq!(verdict.ailments(), ["forwards-all warning -", "answers-for-others warning eth1"]);
+    assert!(verdict.note("reverse-path").is_none(), "strict is what the policy wants");
+    // The policy wants less, and the daemon that sets it does not run yet.
+    let loose = Policy::seed().overlay_leg("source-validation = \"loose\"");
+    let verdict = examine_with(&lab.gateway, loose.text(), &[]);
+    let note = verdict.note("reverse-path").unwrap_or_else(|| panic!("{:#}", verdict.report));
+    assert_eq!(
+        (&note["interface"], &note["remedies"][0]["lines"][0]),
+        (&"eth1".into(), &"sysctl -w net.ipv4.conf.eth1.rp_filter=2".into())
+    );
 }
 
 fn a_masquerade_binding_is_recognised(lab: &Lab) {
@@ -294,9 +319,33 @@ fn a_masquerade_binding_is_recognised(lab: &Lab) {
     verdict.is_healthy();
     assert_eq!((&verdict.report["topology"]["letter"], &verdict.leg("eth0")["binding"]), (&"A".into(), &"masquerade".into()));
     assert!(verdict.note("pod-masquerade").is_some());
+    // What carries the rest.
+    lab.gateway.ip("link add tun7 type vxlan id 7 remote 10.11.0.9 dstport 4789\nlink set tun7 up").unwrap();
+    assert_eq!(examine(lab, &[]).report["topology"]["letter"], "B");
+    lab.gateway.ip("link del tun7").unwrap();
     // A policy that sends packets there as they are is told that it cannot work.
     let untranslated = Policy::seed().replace("translate = \"masquerade\"", "translate = \"none\"");
     examine_with(&lab.gateway, untranslated.text(), &[]).only("pod-masquerade warning eth0");
+}
+
+fn a_bridge_binding_is_told_from_a_leg_of_its_own(lab: &Lab) {
+    tidy(lab);
+    let letter = || {
+        lab.gateway.ip("route replace default via 10.128.0.1").unwrap();
+        assert!(answers(&lab.gateway, SERVER));
+        examine(lab, &[]).report["topology"]["letter"].clone()
+    };
+    assert_eq!(letter(), "D", "its port lets everything out");
+    // Somebody's pod network that is not OVN's: only what it does tells it.
+    let own = lab.gateway.run("cat", &["/sys/class/net/eth0/address"]).unwrap();
+    nft(&lab.pods, "add table netdev port; add chain netdev port in { type filter hook ingress device pods0 priority 0; }");
+    nft(&lab.pods, &format!("add rule netdev port in ether saddr {} ip saddr != 10.128.0.15 drop", own.trim()));
+    nft(&lab.pods, "add rule netdev port in arp operation request arp saddr ip != { 10.128.0.15, 0.0.0.0 } drop");
+    assert_eq!(letter(), "C");
+    nft(&lab.pods, "delete table netdev port");
+    // OVN-Kubernetes' by the MAC that it makes of the address.
+    lab.gateway.ip("link set eth0 down\nlink set eth0 address 0a:58:0a:80:00:0f\nlink set eth0 up").unwrap();
+    assert_eq!(letter(), "C");
 }
 
 fn a_broken_policy_is_told_from_a_broken_machine(lab: &Lab) {

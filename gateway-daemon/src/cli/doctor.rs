@@ -33,7 +33,7 @@ Examples:
   gateway doctor --peer 10.128.4.7        measure the path to it; only a peer on another node shows what is lost between nodes
   gateway doctor --json | jq '.findings[].id'
 
-It takes some ten seconds. It sends ARP, neighbour solicitations and pings, from addresses that nobody has; nothing that others keep is
+It takes ten to thirty seconds, most of it waiting for answers. It sends ARP, neighbour solicitations and pings, from addresses that nobody has; nothing that others keep is
 changed. Exit code: 0 nothing needs to be done, 1 there are findings, 2 it could not examine.";
 
 /// Arguments of `gateway doctor`.

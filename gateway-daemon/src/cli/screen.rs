@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::control::ControlError;
+use crate::instance::InstanceName;
 
 /// How the reader wants it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,14 @@ pub enum CommandError {
     /// The daemon did not answer, or refused.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// What was asked for is shown, and says that not all is in place.
+    #[error("the gateway \"{instance}\" forwards nothing through {interfaces}")]
+    Idle {
+        /// Which was asked.
+        instance: InstanceName,
+        /// Their names, each with the reason.
+        interfaces: String,
+    },
     /// The answer could not be written.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -72,8 +81,10 @@ impl<'a> Screen<'a> {
 pub fn on_stdout(command: impl FnOnce(&mut Screen<'_>) -> Result<(), CommandError>) -> ExitCode {
     let style = Style::of_stdout();
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let result = command(&mut Screen { out: &mut out, style }).and_then(|()| Ok(out.flush()?));
-    exit_code(result, &mut io::stderr())
+    let result = command(&mut Screen { out: &mut out, style });
+    // What was shown also when it failed, and before the reason.
+    let flushed = out.flush().map_err(CommandError::from);
+    exit_code(result.and(flushed), &mut io::stderr())
 }
 
 fn exit_code(result: Result<(), CommandError>, stderr: &mut dyn Write) -> ExitCode {

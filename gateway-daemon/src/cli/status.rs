@@ -20,8 +20,10 @@ use crate::provision::{PolicyState, Report};
 const EXAMPLES: &str = "\
 Examples:
   gateway status                      everything on one page
-  gateway status >/dev/null && ...    only if the gateway forwards
-  gateway status --json | jq -r '.interfaces[] | \"\\(.name) \\(.datapath): \\(.reason)\"'";
+  gateway status >/dev/null && ...    only if it forwards through every interface of its policy
+  gateway status --json | jq -r '.interfaces[] | \"\\(.name) \\(.datapath): \\(.reason)\"'
+
+Exit code: 0 it runs and forwards through every interface of its policy, 1 it does not; what is known is shown all the same.";
 
 /// Arguments of `gateway status`.
 #[derive(Clone, Debug, Args)]
@@ -39,25 +41,54 @@ pub fn status(args: &StatusArgs) -> ExitCode {
 }
 
 pub(super) fn show(args: &StatusArgs, client: &Client, screen: &mut Screen<'_>) -> Result<(), CommandError> {
-    let view = client.status()?;
-    if !view.ready {
-        return Err(ControlError::NotReady { instance: client.instance().clone(), message: waits_for(&view) }.into());
-    }
     // An appliance has one gateway, and a configuration that may be wrong although the gateway runs.
     let provisioned = (*client.instance() == InstanceName::default()).then(|| Report::read(Path::new("/"))).flatten();
+    present(args, client, provisioned, screen)
+}
+
+/// Shows what `provisioned` says also where the daemon says nothing: it may be the reason.
+pub(super) fn present(
+    args: &StatusArgs,
+    client: &Client,
+    provisioned: Option<Report>,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
+    let view = match answered(client) {
+        Ok(view) => view,
+        Err(error) => {
+            match provisioned {
+                Some(_) if args.live.json => screen.json(&Answer { view: None, provision: provisioned })?,
+                Some(report) => screen.text(&provision(&report))?,
+                None => {}
+            }
+            return Err(error.into());
+        }
+    };
+    let idle = idle(&view);
     if args.live.json {
-        return screen.json(&Answer { view, provision: provisioned });
+        screen.json(&Answer { view: Some(view), provision: provisioned })?;
+    } else {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        screen.text(&text(&view, now, screen.style()))?;
+        screen.text(&provisioned.map(|report| provision(&report)).unwrap_or_default())?;
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    screen.text(&text(&view, now, screen.style()))?;
-    screen.text(&provisioned.map(|report| provision(&report)).unwrap_or_default())
+    match idle {
+        None => Ok(()),
+        Some(interfaces) => Err(CommandError::Idle { instance: client.instance().clone(), interfaces }),
+    }
+}
+
+fn answered(client: &Client) -> Result<StatusView, ControlError> {
+    let view = client.status()?;
+    if view.ready { Ok(view) } else { Err(ControlError::NotReady { instance: client.instance().clone(), message: waits_for(&view) }) }
 }
 
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Answer {
+    /// `None`: the daemon does not answer, or not yet.
     #[serde(flatten)]
-    view: StatusView,
+    view: Option<StatusView>,
     /// What became of the hypervisor's configuration; only on an appliance.
     #[serde(skip_serializing_if = "Option::is_none")]
     provision: Option<Report>,
@@ -75,16 +106,17 @@ pub(super) fn provision(report: &Report) -> String {
 
 /// Why the datapath is not in place, as far as the status tells.
 fn waits_for(view: &StatusView) -> String {
-    if let Some(error) = &view.policy.error {
-        return format!("its policy has errors: {}", error.lines().next().unwrap_or_default());
+    match &view.policy.error {
+        Some(error) => format!("its policy has errors: {}", error.lines().next().unwrap_or_default()),
+        None => "the datapath is being set up; ask again in a moment".to_owned(),
     }
-    let missing = view.interfaces.iter().filter(|interface| interface.state == LinkState::Missing);
-    let names: Vec<&str> = missing.map(|interface| interface.name.as_str()).collect();
-    if names.is_empty() {
-        "the datapath is being set up; ask again in a moment".to_owned()
-    } else {
-        format!("it waits for {}, which the machine does not have yet", names.join(", "))
-    }
+}
+
+/// The policy's interfaces through which nothing is forwarded, and why; `None` when there is no such.
+fn idle(view: &StatusView) -> Option<String> {
+    let idle = view.interfaces.iter().filter(|interface| interface.datapath == Datapath::None);
+    let named: Vec<String> = idle.map(|interface| format!("{} ({})", interface.name, interface.reason)).collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 /// The page; `now` in seconds since the Unix epoch.

@@ -262,7 +262,11 @@ fn json_is_the_answer_itself() {
     assert_eq!(json("gateway flows --protocol tcp --limit 1 --json"), serde_json::to_value(&sample::flows()[..1]).unwrap());
     assert_eq!(json("gateway mappings --json"), serde_json::to_value(sample::mappings()).unwrap());
     assert_eq!(json("gateway drops --json"), serde_json::to_value(sample::drops()).unwrap());
-    assert_eq!(json("gateway status --json"), serde_json::to_value(sample::status()).unwrap());
+    // Its eth2 is missing: all is shown, and the exit code says so.
+    let (shown, result) = typed("gateway status --json", &daemon.client());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), serde_json::to_value(sample::status()).unwrap());
+    let expected = "the gateway \"default\" forwards nothing through eth2 (the interface does not exist; waiting for it)";
+    assert_eq!(result, Err(expected.to_owned()));
 }
 
 #[test]
@@ -280,7 +284,7 @@ fn a_gateway_that_does_not_forward_yet_is_one_line_and_a_failure() {
     });
     for line in ["gateway status", "gateway status --json"] {
         let (shown, result) = typed(line, &daemon.client());
-        let expected = "the gateway \"default\" is not ready: it waits for eth2, which the machine does not have yet";
+        let expected = "the gateway \"default\" is not ready: the datapath is being set up; ask again in a moment";
         assert_eq!((shown.as_str(), result), ("", Err(expected.to_owned())));
     }
 }
@@ -307,4 +311,45 @@ fn status_tells_what_of_the_hypervisors_configuration_is_not_in_force() {
     let text = status::provision(&report);
     assert!(text.starts_with("config   no valid policy was given; the last good one is in force\n"), "{text}");
     assert!(text.contains("\n         policy:3:1: no\n"), "{text}");
+}
+
+/// `gateway status` on an appliance with this report.
+fn on_an_appliance(line: &str, client: &Client, report: &crate::provision::Report) -> (String, Result<(), String>) {
+    let mut out = Vec::new();
+    let Command::Status(args) = Cli::parse_from(line.split(' ')).command else { panic!("not status") };
+    let result = status::present(&args, client, Some(report.clone()), &mut Screen::new(&mut out, PIPE));
+    (String::from_utf8(out).unwrap(), result.map_err(|error| error.to_string()))
+}
+
+#[test]
+fn what_was_wrong_with_the_configuration_is_shown_whatever_the_daemon_does() {
+    let problems = vec!["ConfigMap disk /dev/vdb: policy:3:1: unknown key".to_owned()];
+    let report = crate::provision::Report { problems, ..Default::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let down = Client::at(&Default::default(), directory.path().join("control.sock"));
+    let starting =
+        Daemon::start(|_| Some(Response::Status(Box::new(crate::control::view::StatusView { ready: false, ..sample::status() }))));
+    let up = Daemon::samples();
+    for (client, failure) in
+        [(&down, "no gateway is running"), (&starting.client(), "is not ready"), (&up.client(), "nothing through eth2")]
+    {
+        let (shown, result) = on_an_appliance("gateway status", client, &report);
+        assert!(shown.contains("config   no valid policy was given; nothing is forwarded\n"), "{shown}");
+        assert!(shown.contains("config   ConfigMap disk /dev/vdb: policy:3:1: unknown key\n"), "{shown}");
+        assert!(result.unwrap_err().contains(failure));
+        let (shown, result) = on_an_appliance("gateway status --json", client, &report);
+        let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(json["provision"], serde_json::to_value(&report).unwrap());
+        assert!(result.unwrap_err().contains(failure));
+    }
+}
+
+#[test]
+fn a_gateway_that_forwards_everywhere_is_a_success() {
+    let daemon = Daemon::start(|_| {
+        let mut view = sample::status();
+        view.interfaces.retain(|interface| interface.name != "eth2");
+        Some(Response::Status(Box::new(view)))
+    });
+    assert_eq!(typed("gateway status", &daemon.client()).1, Ok(()));
 }

@@ -58,6 +58,8 @@ pub enum Id {
     Lro,
     /// The policy asks for XDP, and it cannot be attached.
     Xdp,
+    /// XDP would share its transmit queues.
+    TransmitQueues,
     /// XDP does not see VLAN tags.
     VlanOffload,
     /// The kernel drops packets whose way back is another interface.

@@ -93,7 +93,7 @@ impl Report {
     }
 }
 
-/// Examines the calling thread's network namespace. Takes some twenty seconds, most of it waiting for answers; `progress` is told what is being
+/// Examines the calling thread's network namespace. Takes ten to thirty seconds, most of it waiting for answers; `progress` is told what is being
 /// done. Blocks.
 ///
 /// # Errors
@@ -127,9 +127,9 @@ pub fn examine(subject: Subject, progress: &(dyn Fn(&str) + Sync)) -> Result<Rep
     let checks = vec![
         check::links(&scene, &legs),
         check::pod(&scene, &examined, &topology),
-        check::duplicate(&examined),
+        check::duplicate(&scene, &examined),
         check::port_security(&scene, &examined),
-        check::path(&measured),
+        path_mtu(&scene, &measured),
         check::queues(&scene, &legs),
         check::offloads(&scene, &legs),
         check::sysctls(&scene, &legs, running),
@@ -139,6 +139,12 @@ pub fn examine(subject: Subject, progress: &(dyn Fn(&str) + Sync)) -> Result<Rep
     ];
     let healthy = checks.iter().flat_map(|outcome| &outcome.findings).all(|finding| finding.severity == Severity::Note);
     Ok(Report { healthy, topology, legs: examined.iter().map(|(leg, probed)| view(leg, probed)).collect(), checks })
+}
+
+fn path_mtu(scene: &Scene, measured: &[Measured]) -> Outcome {
+    let mut outcome = check::path(measured);
+    outcome.add(check::narrow(scene, measured));
+    outcome
 }
 
 /// A leg that fails by itself, as one that goes down meanwhile, does not keep the others from being examined.

@@ -33,16 +33,17 @@ pub enum Binding {
     Plain,
 }
 
-/// A topology of the gateway, by the letter that the documentation uses.
+/// A topology of the gateway, by the letter that the documentation uses. E and F are none of them: what makes them, routes of the cluster,
+/// does not show inside a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Letter {
     /// Pod network by masquerade, overlay without IPAM.
     A,
     /// A, and a tunnel.
     B,
-    /// Pod network by bridge.
+    /// Pod network by bridge, or whatever else carries the port's own address only.
     C,
-    /// A leg without IPAM outside: localnet, bridge, SR-IOV, or any cable.
+    /// A leg without IPAM outside: localnet, bridge, SR-IOV, or any cable that carries foreign addresses.
     D,
 }
 
@@ -138,23 +139,56 @@ pub fn topology(scene: &Scene, legs: &[(Leg, Probed)]) -> Topology {
             out: "source NAT to the pod's own address",
             inwards: "port forwards, through a Service or the pod's address",
             untranslated: "no: the port carries its own address only",
-            because: with(because, "a primary network with RouteAdvertisements (topology E) looks the same from inside"),
+            because: with(
+                because,
+                "a primary network with RouteAdvertisements (topology E) looks the same from inside: they are the cluster's",
+            ),
         },
-        Binding::Plain => {
-            let secured = probed.tried().map(|security| security.source).find(|source| *source != Passes::Unknown);
-            Topology {
-                letter: Some(Letter::D),
-                name: format!("a leg of its own outside ({outside}), {inner}"),
-                out: "everything, translated or not",
-                inwards: "routes to it, port forwards, one-to-one addresses",
-                untranslated: match secured {
-                    Some(Passes::Yes) => "yes: it was tried",
-                    Some(Passes::No) => "no: the port carries its own address only",
-                    _ => "not known: it could not be tried",
-                },
-                because: with(because, "Kube-OVN with this VM as next hop (topology F) looks the same from inside"),
-            }
-        }
+        Binding::Plain => plain(outside, &inner, carries_foreign(probed), because),
+    }
+}
+
+/// What the leg's port does with packets of foreign addresses, as far as it was tried.
+fn carries_foreign(probed: &Probed) -> Passes {
+    probed.tried().map(|security| security.source).find(|source| *source != Passes::Unknown).unwrap_or(Passes::Unknown)
+}
+
+/// Nothing about the leg tells its kind: what its port carries has to.
+fn plain(outside: &str, inner: &str, foreign: Passes, because: Vec<String>) -> Topology {
+    match foreign {
+        Passes::Yes => Topology {
+            letter: Some(Letter::D),
+            name: format!("a leg of its own outside ({outside}), {inner}"),
+            out: "everything, translated or not",
+            inwards: "routes to it, port forwards, one-to-one addresses",
+            untranslated: "yes as far as its link, where it was tried; beyond it, routers need a route back",
+            because: with(
+                with(because, &format!("{outside}: its port lets packets from foreign addresses out")),
+                "Kube-OVN with this VM as next hop (topology F) looks the same from inside: those routes are the cluster's",
+            ),
+        },
+        Passes::No => Topology {
+            letter: Some(Letter::C),
+            name: format!("a network that carries {outside}'s own address only, {inner}"),
+            out: "source NAT to its own address",
+            inwards: "port forwards",
+            untranslated: "no: it was tried",
+            because: with(
+                because,
+                &format!(
+                    "{outside}: its port drops packets from foreign addresses, as pod networks by bridge do; a switch with IP source guard \
+                     looks the same"
+                ),
+            ),
+        },
+        Passes::Unknown => Topology {
+            letter: None,
+            name: format!("a leg outside ({outside}) that may be a pod's (C) or one of its own (D), {inner}"),
+            out: "source NAT to its own address",
+            inwards: "port forwards",
+            untranslated: "not known: it could not be tried",
+            because: with(because, &format!("{outside}: what its port lets through could not be tried; name a neighbour with --peer")),
+        },
     }
 }
 
@@ -178,7 +212,7 @@ fn reason(leg: &Leg, probed: &Probed, binding: Binding) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::check::tests::{leg, scene};
+    use crate::doctor::check::tests::{leg, scene, secured};
 
     fn gateway_at(leg: &Leg, mac: Mac) -> BTreeMap<IpAddr, Mac> {
         leg.gateways.iter().map(|gateway| (*gateway, mac)).collect()
@@ -198,15 +232,48 @@ mod tests {
         assert_eq!(binding(&pod, &gateway_at(&pod, other)), Binding::OvnAddress);
     }
 
+    fn overlay() -> (Leg, Probed) {
+        (leg("eth1", &["10.227.128.15/21"], &[]), Probed::default())
+    }
+
     #[test]
     fn topologies_say_what_they_carry() {
-        let overlay = || (leg("eth1", &["10.227.128.15/21"], &[]), Probed::default());
         let masquerade = [(leg("eth0", &["10.0.2.2/24"], &["10.0.2.1"]), Probed::default()), overlay()];
         let found = topology(&scene(&[]), &masquerade);
         assert_eq!(found.letter, Some(Letter::A));
         assert!(found.untranslated.starts_with("no") && found.name.contains("eth1 behind it"), "{found:?}");
-        let plain = [(leg("eth0", &["192.0.2.5/24"], &["192.0.2.1"]), Probed::default()), overlay()];
-        assert_eq!(topology(&scene(&[]), &plain).letter, Some(Letter::D));
+        // A tunnel carries the rest, once it is up.
+        let mut tunnel = leg("wgt0", &["10.99.0.1/30"], &[]).link;
+        tunnel.kind = Some("wireguard".to_owned());
+        let mut seen = scene(&[]);
+        for (up, letter, untranslated) in [(false, Letter::A, "no, in neither direction"), (true, Letter::B, "through the tunnel")] {
+            tunnel.up = up;
+            seen.inventory.links.insert(tunnel.index, tunnel.clone());
+            let found = topology(&seen, &masquerade);
+            assert_eq!((found.letter, found.untranslated.starts_with(untranslated)), (Some(letter), true), "{found:?}");
+        }
+        let mut pod = leg("eth0", &["10.244.0.7/24"], &["10.244.0.1"]);
+        pod.link.mac = Some(Mac([0x0a, 0x58, 0x0a, 0xf4, 0, 7]));
+        let found = topology(&scene(&[]), &[(pod, Probed::default()), overlay()]);
+        assert_eq!((found.letter, found.untranslated.starts_with("no")), (Some(Letter::C), true), "{found:?}");
+        assert!(found.because.iter().any(|line| line.contains("topology E")), "{found:?}");
         assert_eq!(topology(&scene(&[]), &[overlay()]).letter, None);
+    }
+
+    #[test]
+    fn a_leg_that_looks_like_any_is_told_by_what_its_port_carries() {
+        let judged = |passes| {
+            let outer = leg("eth0", &["192.0.2.5/24"], &["192.0.2.1"]);
+            topology(&scene(&[]), &[(outer, secured(passes, Passes::Unknown, Passes::Unknown)), overlay()])
+        };
+        let open = judged(Passes::Yes);
+        assert_eq!(open.letter, Some(Letter::D));
+        assert!(open.because.iter().any(|line| line.contains("topology F")), "{open:?}");
+        // A pod network of no OVN, by bridge.
+        let pod = judged(Passes::No);
+        assert_eq!((pod.letter, pod.untranslated), (Some(Letter::C), "no: it was tried"));
+        let unknown = judged(Passes::Unknown);
+        assert_eq!(unknown.letter, None);
+        assert!(unknown.because.iter().any(|line| line.contains("--peer")), "{unknown:?}");
     }
 }

@@ -32,6 +32,7 @@ const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_XDP_ACT_BASIC: u64 = 1;
 const NETDEV_XDP_ACT_REDIRECT: u64 = 2;
 const NETDEV_XDP_ACT_NDO_XMIT: u64 = 4;
+const NETDEV_XDP_ACT_RX_SG: u64 = 32;
 
 /// One message of the family: a request without attributes, or what the kernel says of one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,11 @@ impl Netdev {
     fn device(&self) -> Option<(IfIndex, XdpFeatures)> {
         const NATIVE: u64 = NETDEV_XDP_ACT_BASIC | NETDEV_XDP_ACT_REDIRECT;
         let bits = self.features?;
-        let features = XdpFeatures { native: bits & NATIVE == NATIVE, transmit: bits & NETDEV_XDP_ACT_NDO_XMIT != 0 };
+        let features = XdpFeatures {
+            native: bits & NATIVE == NATIVE,
+            transmit: bits & NETDEV_XDP_ACT_NDO_XMIT != 0,
+            fragments: bits & NETDEV_XDP_ACT_RX_SG != 0,
+        };
         Some((self.index?, features))
     }
 }

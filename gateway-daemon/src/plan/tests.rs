@@ -19,7 +19,7 @@ fn link(index: u32, name: &str, addresses: &[&str]) -> Link {
         mtu: 1500,
         kind: Some("veth".into()),
         bus: None,
-        xdp: Some(XdpFeatures { native: true, transmit: true }),
+        xdp: Some(XdpFeatures { native: true, transmit: true, fragments: true }),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
     }
 }

@@ -11,6 +11,8 @@ const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
 /// How far the hypervisor's clock may be away.
 const TOLERANCE: Duration = Duration::from_secs(2);
 const SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+/// Best first.
+const SOURCES: &str = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
 /// Each reading of these leaves the processor.
 const SLOW: [&str; 4] = ["acpi_pm", "hpet", "jiffies", "refined-jiffies"];
 /// Forwarding goes by the monotonic clock.
@@ -21,13 +23,20 @@ const HARMLESS: &str = "Forwarding does not depend on it. Log lines may not matc
 #[must_use]
 pub fn clock() -> Outcome {
     let mut outcome = judge(&Timekeeping::observe());
-    if let Ok(source) = fs::read_to_string(SOURCE) {
-        let source = source.trim();
-        if SLOW.contains(&source) {
-            outcome.findings.push(slow(source));
-        } else {
-            outcome.good(format!("clock source {source}"));
-        }
+    if let Ok(current) = fs::read_to_string(SOURCE) {
+        outcome.add(source(current.trim(), &fs::read_to_string(SOURCES).unwrap_or_default()));
+    }
+    outcome
+}
+
+/// Judges what the time is read from, and what else it could be.
+fn source(current: &str, available: &str) -> Outcome {
+    let mut outcome = Outcome::of(Check::Clock);
+    if SLOW.contains(&current) {
+        let quick = available.split_whitespace().find(|other| !SLOW.contains(other));
+        outcome.findings.push(slow(current, quick));
+    } else {
+        outcome.good(format!("clock source {current}"));
     }
     outcome
 }
@@ -155,7 +164,7 @@ fn remedies(seen: &Timekeeping) -> Vec<Remedy> {
     }
 }
 
-fn slow(source: &str) -> Finding {
+fn slow(source: &str, quick: Option<&str>) -> Finding {
     Finding {
         id: Id::ClockSource,
         severity: Severity::Warning,
@@ -163,7 +172,14 @@ fn slow(source: &str) -> Finding {
         title: format!("reading the clock is slow ({source})"),
         evidence: vec![format!("{SOURCE}: {source}")],
         consequence: "Every packet's time is read from it; a microsecond each time halves what a CPU can forward.".to_owned(),
-        remedies: vec![Remedy::Command { lines: vec!["echo kvm-clock > ".to_owned() + SOURCE + "    # or tsc, on hardware"] }],
+        remedies: vec![match quick {
+            Some(quick) => Remedy::Command { lines: vec![format!("echo {quick} > {SOURCE}")] },
+            None => Remedy::Advice {
+                text: "The kernel has no quicker one: let the hypervisor offer its own clock (KVM: kvm-clock; `<timer name='tsc'/>` in \
+                       libvirt), or look in its log for why it gave up the TSC."
+                    .to_owned(),
+            },
+        }],
     }
 }
 
@@ -241,6 +257,19 @@ mod tests {
             let found = only(&machine(false, keepers));
             assert!(!found.remedies.is_empty() && !format!("{:?}", found.remedies).contains("timedatectl"), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_slow_to_read_is_replaced_by_a_quicker_one_that_there_is() {
+        let advised = |available| {
+            let found = source("acpi_pm", available).findings.remove(0);
+            assert_eq!((found.id, found.severity), (Id::ClockSource, Severity::Warning));
+            found.remedies
+        };
+        let lines = vec![format!("echo tsc > {SOURCE}")];
+        assert_eq!(advised("hpet tsc acpi_pm \n"), [Remedy::Command { lines }]);
+        assert!(matches!(&advised("acpi_pm \n")[..], [Remedy::Advice { .. }]));
+        assert!(source("kvm-clock", "kvm-clock tsc acpi_pm\n").findings.is_empty());
     }
 
     #[test]

@@ -2,15 +2,17 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::probe::Probed;
 use crate::doctor::probe::security::show;
-use crate::doctor::scene::Leg;
+use crate::doctor::scene::{Leg, Scene};
 use crate::inventory::Mac;
 
 /// Judges what others claimed.
 #[must_use]
-pub fn duplicate(legs: &[(Leg, Probed)]) -> Outcome {
+pub fn duplicate(scene: &Scene, legs: &[(Leg, Probed)]) -> Outcome {
     let mut outcome = Outcome::of(Check::DuplicateAddress);
     for (leg, probed) in legs {
         let name = leg.name();
@@ -24,7 +26,7 @@ pub fn duplicate(legs: &[(Leg, Probed)]) -> Outcome {
             if others.is_empty() {
                 clean += 1;
             } else {
-                outcome.findings.push(finding(leg, *address, &others));
+                outcome.findings.push(finding(scene, leg, probed, *address, &others));
             }
         }
         match (probed.asked.is_empty(), probed.probes_pass) {
@@ -42,19 +44,11 @@ pub fn duplicate(legs: &[(Leg, Probed)]) -> Outcome {
     outcome
 }
 
-fn finding(leg: &Leg, address: IpAddr, others: &[Mac]) -> Finding {
+fn finding(scene: &Scene, leg: &Leg, probed: &Probed, address: IpAddr, others: &[Mac]) -> Finding {
     let macs: Vec<String> = others.iter().map(|mac| show(*mac)).collect();
     let planned = leg.planned.iter().any(|net| net.addr() == address);
     let name = leg.name();
     let protocol = if address.is_ipv4() { "an ARP probe (RFC 5227)" } else { "a neighbour solicitation (RFC 4862)" };
-    let mut remedies =
-        vec![Remedy::Advice { text: format!("Take the address off the other machine ({}), or choose another here:", macs.join(", ")) }];
-    remedies.push(if planned {
-        Remedy::Policy { text: format!("[interfaces.{name}]\naddresses = [\"…\"]    # instead of {address}\n") }
-    } else {
-        let length = leg.link.addresses.iter().find(|net| net.addr() == address).map_or(0, ipnet::IpNet::prefix_len);
-        Remedy::Command { lines: vec![format!("ip address del {address}/{length} dev {name}")] }
-    });
     Finding {
         id: Id::DuplicateAddress,
         severity: Severity::Fault,
@@ -66,8 +60,36 @@ fn finding(leg: &Leg, address: IpAddr, others: &[Mac]) -> Finding {
         evidence: macs.iter().map(|mac| format!("{mac} answered {protocol} for {address}")).collect(),
         consequence: "Neighbours send now to the one and now to the other: connections break at random, and come back by themselves."
             .to_owned(),
-        remedies,
+        remedies: remedies(scene, leg, probed, address, &macs.join(", ")),
     }
+}
+
+/// What the policy gives is changed there: from the link alone it would be back at once.
+fn remedies(scene: &Scene, leg: &Leg, probed: &Probed, address: IpAddr, others: &str) -> Vec<Remedy> {
+    let name = leg.name();
+    let elsewhere = format!("Take the address off the other machine ({others})");
+    let interface = scene.model.as_ref().and_then(|model| model.interfaces.get(&leg.link.name));
+    let given: &[IpNet] = interface.map_or(&[], |interface| &interface.addresses);
+    let Some(net) = given.iter().find(|net| net.addr() == address) else {
+        let length = leg.link.addresses.iter().find(|net| net.addr() == address).map_or(0, IpNet::prefix_len);
+        return vec![
+            Remedy::Advice { text: format!("{elsewhere}, or here, and out of whatever configures {name}:") },
+            Remedy::Command { lines: vec![format!("ip address del {address}/{length} dev {name}")] },
+        ];
+    };
+    let Some(free) = probed.free.iter().find(|free| net.contains(*free)) else {
+        let text = format!("{elsewhere}, or choose another in `addresses` under [interfaces.{name}] of the policy.");
+        return vec![Remedy::Advice { text }];
+    };
+    let addresses = given.iter().map(|held| match held.addr() == address {
+        true => format!("\"{free}/{}\"", net.prefix_len()),
+        false => format!("\"{held}\""),
+    });
+    let addresses = addresses.collect::<Vec<_>>().join(", ");
+    vec![
+        Remedy::Advice { text: format!("{elsewhere}, or take one that nobody answered for; hosts then need it as their next hop:") },
+        Remedy::Policy { text: format!("[interfaces.{name}]\naddresses = [{addresses}]    # {free} instead of {address}\n") },
+    ]
 }
 
 fn proxy(leg: &Leg, mac: Mac) -> Finding {

@@ -8,6 +8,7 @@ use crate::datapath::{Capacity, Loaded, TcHook};
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::scene::{Leg, Scene};
 use crate::model::DatapathMode;
+use crate::nftables::NftError;
 use crate::nftables::survey::{self, Ability};
 
 /// The oldest that is supported.
@@ -20,11 +21,7 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 pub fn kernel(scene: &Scene, legs: &[Leg]) -> Outcome {
     let mut outcome = Outcome::of(Check::Kernel);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    match version(&release) {
-        Some(found) if found < OLDEST => outcome.findings.push(old(&release)),
-        Some(_) => outcome.good(format!("Linux {release}")),
-        None => outcome.skip(format!("the kernel's version \"{release}\" cannot be read")),
-    }
+    outcome.add(age(&release));
     if !Path::new(BTF).exists() {
         outcome.findings.push(missing(
             "the kernel's type information (BTF)",
@@ -37,6 +34,16 @@ pub fn kernel(scene: &Scene, legs: &[Leg]) -> Outcome {
     let mode = scene.model.as_ref().map(|model| model.mode).unwrap_or_default();
     outcome.add(programs(mode));
     outcome.add(netfilter(mode, legs));
+    outcome
+}
+
+fn age(release: &str) -> Outcome {
+    let mut outcome = Outcome::of(Check::Kernel);
+    match version(release) {
+        Some(found) if found < OLDEST => outcome.findings.push(old(release)),
+        Some(_) => outcome.good(format!("Linux {release}")),
+        None => outcome.skip(format!("the kernel's version \"{release}\" cannot be read")),
+    }
     outcome
 }
 
@@ -81,32 +88,36 @@ fn programs(mode: DatapathMode) -> Outcome {
             };
             outcome.good(format!("the gateway's programs load; tc is reached by {hook}"));
         }
-        Err(error) => {
-            let (consequence, severity) = match mode {
-                DatapathMode::Xdp | DatapathMode::Tc => ("The policy asks for the eBPF datapath, which cannot work here.", Severity::Fault),
-                DatapathMode::Auto => {
-                    ("The gateway falls back to nftables: the same policy, at the kernel's own speed.", Severity::Warning)
-                }
-                DatapathMode::Nftables => ("The policy asks for nftables, which needs no programs.", Severity::Note),
-            };
-            let mut finding = missing(
-                "something that the gateway's programs need",
-                chain(&error),
-                consequence,
-                "Needed: root (CAP_BPF and CAP_NET_ADMIN), a kernel that is not locked down (/sys/kernel/security/lockdown), CONFIG_BPF_SYSCALL, \
-                 CONFIG_NET_CLS_BPF. Or `mode = \"nftables\"` under [datapath] in the policy.",
-                severity,
-            );
-            finding.title = "the gateway's programs cannot be loaded".to_owned();
-            outcome.findings.push(finding);
-        }
+        Err(error) => outcome.findings.push(unloadable(mode, chain(&error))),
     }
     outcome
 }
 
+fn unloadable(mode: DatapathMode, why: String) -> Finding {
+    let (consequence, severity) = match mode {
+        DatapathMode::Xdp | DatapathMode::Tc => ("The policy asks for the eBPF datapath, which cannot work here.", Severity::Fault),
+        DatapathMode::Auto => ("The gateway falls back to nftables: the same policy, at the kernel's own speed.", Severity::Warning),
+        DatapathMode::Nftables => ("The policy asks for nftables, which needs no programs.", Severity::Note),
+    };
+    let mut finding = missing(
+        "something that the gateway's programs need",
+        why,
+        consequence,
+        "Needed: root (CAP_BPF and CAP_NET_ADMIN), a kernel that is not locked down (/sys/kernel/security/lockdown), CONFIG_BPF_SYSCALL, \
+         CONFIG_NET_CLS_BPF. Or `mode = \"nftables\"` under [datapath] in the policy.",
+        severity,
+    );
+    finding.title = "the gateway's programs cannot be loaded".to_owned();
+    finding
+}
+
 fn netfilter(mode: DatapathMode, legs: &[Leg]) -> Outcome {
-    let mut outcome = Outcome::of(Check::Kernel);
     let interface = legs.iter().find(|leg| leg.link.up).map_or("lo", Leg::name);
+    abilities(mode, |ability| survey::tried(ability, interface))
+}
+
+fn abilities(mode: DatapathMode, tried: impl Fn(Ability) -> Result<Result<(), String>, NftError>) -> Outcome {
+    let mut outcome = Outcome::of(Check::Kernel);
     for (ability, what, consequence, severity) in [
         (
             Ability::Filter,
@@ -127,7 +138,7 @@ fn netfilter(mode: DatapathMode, legs: &[Leg]) -> Outcome {
             Severity::Note,
         ),
     ] {
-        match survey::tried(ability, interface) {
+        match tried(ability) {
             Ok(Ok(())) => outcome.good(what),
             Ok(Err(why)) => {
                 outcome.findings.push(missing(
@@ -169,5 +180,30 @@ mod tests {
     fn versions_are_read_as_distributions_write_them() {
         let releases = ["6.1.0-43-amd64", "6.12.48+deb13-amd64", "5.15.0", "7", "rolling"];
         assert_eq!(releases.map(version), [Some((6, 1)), Some((6, 12)), Some((5, 15)), None, None]);
+    }
+
+    #[test]
+    fn a_kernel_that_nobody_has_tried_is_told_from_one_that_is_supported() {
+        let old = age("5.15.0-91-generic");
+        assert_eq!((old.findings[0].id, old.findings[0].severity), (Id::KernelVersion, Severity::Warning));
+        assert!(age("6.1.0-43-amd64").findings.is_empty());
+        assert_eq!(age("rolling").skipped.len(), 1);
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_as_bad_as_the_policy_needs_it() {
+        let severities = |mode| {
+            let filter = |ability| Ok(if ability == Ability::Filter { Ok(()) } else { Err("no such family".to_owned()) });
+            let outcome = abilities(mode, filter);
+            assert!(outcome.findings.iter().all(|finding| finding.id == Id::KernelFeature), "{outcome:?}");
+            let of = outcome.findings.iter().map(|finding| finding.severity);
+            (unloadable(mode, "refused".to_owned()).severity, of.collect::<Vec<_>>())
+        };
+        use Severity::{Fault, Note, Warning};
+        assert_eq!(severities(DatapathMode::Nftables), (Note, vec![Fault, Note]));
+        assert_eq!(severities(DatapathMode::Auto), (Warning, vec![Note, Note]));
+        assert_eq!(severities(DatapathMode::Tc), (Fault, vec![Note, Note]));
+        let bare = abilities(DatapathMode::Tc, |_| Ok(Err("no nf_tables".to_owned())));
+        assert_eq!(bare.findings[0].severity, Fault, "nothing guards what the kernel would forward");
     }
 }

@@ -46,7 +46,7 @@ pub fn leftovers(chains: &Result<Vec<BaseChain>, NftError>) -> Outcome {
         Ok(chains) => outcome.findings.extend(foreign(chains)),
         Err(error) => outcome.skip(error.to_string()),
     }
-    outcome.findings.extend(legacy());
+    outcome.findings.extend(legacy(loaded));
     if outcome.findings.is_empty() && outcome.skipped.is_empty() {
         outcome.good("nobody else's rules are in the way");
     }
@@ -110,14 +110,26 @@ fn finding(family: &str, table: &str, chains: &[&BaseChain]) -> Finding {
     }
 }
 
-/// iptables before nftables: its tables do not show in nft.
-fn legacy() -> Option<Finding> {
-    let mut evidence = Vec::new();
-    for (file, command) in [("ip_tables_names", "iptables-legacy"), ("ip6_tables_names", "ip6tables-legacy")] {
-        let names = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
-        let names: Vec<&str> = names.lines().collect();
+/// iptables before nftables, of one family.
+struct Legacy {
+    command: &'static str,
+    modules: &'static str,
+    file: &'static str,
+}
+
+const LEGACY: [Legacy; 2] = [
+    Legacy { command: "iptables-legacy", modules: "iptable", file: "ip_tables_names" },
+    Legacy { command: "ip6tables-legacy", modules: "ip6table", file: "ip6_tables_names" },
+];
+
+/// Its tables do not show in nft. `tables`: those of each family that are loaded, filled or empty; the kernel does not say which.
+fn legacy(tables: impl Fn(&Legacy) -> Vec<String>) -> Option<Finding> {
+    let (mut evidence, mut remedies) = (Vec::new(), Vec::new());
+    for family in &LEGACY {
+        let names = tables(family);
         if !names.is_empty() {
-            evidence.push(format!("{command} has tables loaded: {}", names.join(", ")));
+            evidence.push(format!("{} has tables loaded: {}", family.command, names.join(", ")));
+            remedies.push(Remedy::Command { lines: clear(family, &names) });
         }
     }
     if evidence.is_empty() {
@@ -131,13 +143,25 @@ fn legacy() -> Option<Finding> {
         evidence,
         consequence: "Its rules are invisible to nft; those of its FORWARD, PREROUTING and POSTROUTING chains act on what the kernel itself forwards."
             .to_owned(),
-        remedies: vec![Remedy::Command {
-            lines: vec![
-                "iptables-legacy-save > /root/before-gateway.iptables".to_owned(),
-                "iptables-legacy -F; iptables-legacy -P FORWARD ACCEPT; iptables-legacy -t nat -F".to_owned(),
-            ],
-        }],
+        remedies,
     })
+}
+
+/// Policies before rules, lest the last rule that lets somebody log in goes first; then the tables themselves, as they are listed also
+/// when empty.
+fn clear(family: &Legacy, names: &[String]) -> Vec<String> {
+    let Legacy { command, modules, .. } = family;
+    let save = format!("{command}-save > /root/before-gateway.{command}    # what protects this machine itself has to move to nftables");
+    let policies = names.iter().filter(|name| *name == "filter").flat_map(|_| ["INPUT", "FORWARD", "OUTPUT"]);
+    let policies = policies.map(|chain| format!("{command} -P {chain} ACCEPT"));
+    let rules = names.iter().map(|name| format!("{command} -t {name} -F && {command} -t {name} -X"));
+    let unload = names.iter().map(|name| format!("{modules}_{name}")).collect::<Vec<_>>().join(" ");
+    [save].into_iter().chain(policies).chain(rules).chain([format!("rmmod {unload}")]).collect()
+}
+
+fn loaded(family: &Legacy) -> Vec<String> {
+    let names = fs::read_to_string(format!("/proc/thread-self/net/{}", family.file)).unwrap_or_default();
+    names.lines().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -178,5 +202,30 @@ mod tests {
         assert!(matches!(&docker[0].remedies[0], Remedy::Command { lines } if lines[0].contains("systemctl disable --now docker")));
         let node = foreign(&[chain("nat", "prerouting", "accept", 1, &["KUBE-SERVICES"])]);
         assert!(node[0].remedies.iter().all(|remedy| matches!(remedy, Remedy::Advice { .. })), "nobody is told to break a node");
+    }
+
+    #[test]
+    fn tables_of_old_iptables_are_cleared_by_the_command_of_their_family() {
+        assert_eq!(legacy(|_| Vec::new()), None);
+        let lines = |ip: &[&str], ip6: &[&str]| {
+            let names = |family: &Legacy| if family.modules == "iptable" { ip.to_vec() } else { ip6.to_vec() };
+            let found = legacy(|family| names(family).into_iter().map(str::to_owned).collect()).unwrap();
+            let of = |remedy: Remedy| if let Remedy::Command { lines } = remedy { lines } else { Vec::new() };
+            found.remedies.into_iter().map(of).collect::<Vec<_>>()
+        };
+        let six = lines(&[], &["mangle"]);
+        assert_eq!(six[0][1..], ["ip6tables-legacy -t mangle -F && ip6tables-legacy -t mangle -X", "rmmod ip6table_mangle"]);
+        assert_eq!((six.len(), six[0][0].starts_with("ip6tables-legacy-save > /root/")), (1, true));
+        let four = lines(&["filter", "nat"], &["filter"]);
+        assert_eq!(four.len(), 2);
+        let expected = [
+            "iptables-legacy -P INPUT ACCEPT",
+            "iptables-legacy -P FORWARD ACCEPT",
+            "iptables-legacy -P OUTPUT ACCEPT",
+            "iptables-legacy -t filter -F && iptables-legacy -t filter -X",
+            "iptables-legacy -t nat -F && iptables-legacy -t nat -X",
+            "rmmod iptable_filter iptable_nat",
+        ];
+        assert_eq!(four[0][1..], expected);
     }
 }

@@ -85,7 +85,7 @@ fn unaddressed(scene: &Scene, leg: &Leg) -> Option<Finding> {
         return None;
     }
     let name = leg.name();
-    let text = format!("[interfaces.{name}]\naddresses = [\"10.227.128.1/21\"]    # an address of that network\n");
+    let text = format!("[interfaces.{name}]\naddresses = [\"192.0.2.1/24\"]    # your own of that network in its place\n");
     Some(Finding {
         id: Id::NoAddress,
         severity: Severity::Warning,

@@ -9,12 +9,15 @@ mod links;
 mod offloads;
 mod path;
 mod pod;
+#[cfg(test)]
+mod policy_remedies;
 mod port_security;
 mod queues;
 mod sysctls;
 #[cfg(test)]
 pub mod tests;
 mod timekeeping;
+mod translation;
 
 pub use clock::clock;
 pub use duplicate::duplicate;
@@ -22,7 +25,7 @@ pub use kernel::kernel;
 pub use leftovers::{is_running, leftovers};
 pub use links::links;
 pub use offloads::offloads;
-pub use path::{Measured, path};
+pub use path::{Measured, narrow, path};
 pub use pod::pod;
 pub use port_security::port_security;
 pub use queues::queues;

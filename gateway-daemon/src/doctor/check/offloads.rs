@@ -10,8 +10,7 @@ const GRO: &str = "rx-gro";
 const GRO_HARDWARE: &str = "rx-gro-hw";
 const LRO: &str = "rx-lro";
 const VLAN_RECEIVE: &str = "rx-vlan-hw-parse";
-/// What a native XDP program without fragments can take, on a page of 4 KiB: drivers refuse more (drivers/net/virtio_net.c,
-/// drivers/net/veth.c).
+/// What fits into one page of 4 KiB beside the driver's own: of drivers that put a frame into one buffer only, XDP takes no more.
 const XDP_MTU: u32 = 3498;
 
 /// Examines the legs' offloads and what XDP would meet on them.
@@ -22,7 +21,7 @@ pub fn offloads(scene: &Scene, legs: &[Leg]) -> Outcome {
         let before = outcome.findings.len();
         outcome.findings.extend(gro(leg));
         outcome.findings.extend(lro(leg));
-        outcome.findings.extend(xdp(scene, leg));
+        outcome.findings.extend(xdp(scene, leg).or_else(|| transmit_queues(scene, leg)));
         outcome.findings.extend(vlan(scene, leg));
         if leg.hardware.features.is_empty() {
             outcome.skip(format!("{}: the kernel does not list its offloads", leg.name()));
@@ -102,9 +101,9 @@ fn xdp(scene: &Scene, leg: &Leg) -> Option<Finding> {
                 text: "Offer VIRTIO_NET_F_CTRL_GUEST_OFFLOADS to the guest (QEMU does by default), or leave it to tc.".to_owned(),
             },
         )
-    } else if wanted && leg.link.mtu > XDP_MTU {
+    } else if wanted && leg.link.mtu > XDP_MTU && leg.link.xdp.is_some_and(|features| !features.fragments) {
         (
-            format!("an MTU of {}, and XDP takes packets of one page: {XDP_MTU} bytes", leg.link.mtu),
+            format!("an MTU of {}, and with this driver XDP takes frames of one page: {XDP_MTU} bytes", leg.link.mtu),
             "The driver refuses the program; tc alone carries this interface.",
             Remedy::Policy { text: format!("[interfaces.{name}]\nmtu = {XDP_MTU}\n") },
         )
@@ -122,20 +121,49 @@ fn xdp(scene: &Scene, leg: &Leg) -> Option<Finding> {
     })
 }
 
-/// XDP runs on the interface below a VLAN, and there the card has taken the tag away.
-fn vlan(scene: &Scene, leg: &Leg) -> Option<Finding> {
-    let would = match scene.mode(&leg.link.name) {
+/// XDP will be on it, or would be if nothing kept it away.
+fn would(scene: &Scene, leg: &Leg) -> bool {
+    match scene.mode(&leg.link.name) {
         DatapathMode::Xdp => true,
         DatapathMode::Auto => leg.kind() != "veth" && leg.link.xdp.is_some_and(|features| features.native),
         _ => false,
-    };
+    }
+}
+
+/// virtio_net gives XDP a transmit queue for each CPU beside those in use, if there are so many (`virtnet_xdp_set`).
+fn transmit_queues(scene: &Scene, leg: &Leg) -> Option<Finding> {
+    let channels = leg.hardware.channels.filter(|_| leg.hardware.bus.as_deref() == Some("virtio") && would(scene, leg))?;
+    let wanted = channels.current.saturating_add(scene.cpus);
+    if channels.most >= wanted {
+        return None;
+    }
+    let name = leg.name();
+    Some(Finding {
+        id: Id::TransmitQueues,
+        severity: Severity::Note,
+        interface: Some(name.to_owned()),
+        title: format!("XDP on {name} has no transmit queues of its own"),
+        evidence: vec![format!(
+            "{} queues in use, {} CPUs, and the device has {} (ethtool -l {name})",
+            channels.current, scene.cpus, channels.most
+        )],
+        consequence: "It works: CPUs that send at the same time wait for each other, which costs some of the speed under full load."
+            .to_owned(),
+        remedies: vec![Remedy::Advice {
+            text: format!("KubeVirt gives as many queues as vCPUs, and no more. With libvirt or QEMU alone: queues={wanted}."),
+        }],
+    })
+}
+
+/// XDP runs on the interface below a VLAN, and there the card has taken the tag away.
+fn vlan(scene: &Scene, leg: &Leg) -> Option<Finding> {
     let above = scene
         .hardware
         .iter()
         .find(|(_, hardware)| hardware.lower == Some(leg.link.index))
         .and_then(|(index, _)| scene.inventory.links.get(index));
     let vlan = above.filter(|link| link.kind.as_deref() == Some("vlan"))?;
-    if !would || !feature(leg, VLAN_RECEIVE).is_some_and(|parse| parse.active) {
+    if !would(scene, leg) || !feature(leg, VLAN_RECEIVE).is_some_and(|parse| parse.active) {
         return None;
     }
     let name = leg.name();
@@ -151,4 +179,99 @@ fn vlan(scene: &Scene, leg: &Leg) -> Option<Finding> {
             Remedy::Policy { text: format!("[interfaces.{name}]\ndatapath = \"tc\"\n") },
         ],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::tests::{leg, scene, with_policy};
+    use crate::inventory::{IfIndex, XdpFeatures};
+    use crate::netlink::{Channels, Hardware};
+
+    fn inner() -> Leg {
+        let mut leg = leg("eth1", &["10.227.128.15/21"], &[]);
+        leg.hardware.channels = Some(Channels { current: 2, most: 4 });
+        leg
+    }
+
+    fn under(mode: &str, leg: &Leg) -> Scene {
+        with_policy(scene(&[leg]), &format!("version = 1\n[zones]\noverlay = [\"eth1\"]\n[datapath]\nmode = \"{mode}\"\n"))
+    }
+
+    fn found(scene: &Scene, leg: &Leg) -> Vec<(Id, Severity)> {
+        let outcome = offloads(scene, std::slice::from_ref(leg));
+        outcome.findings.iter().map(|finding| (finding.id, finding.severity)).collect()
+    }
+
+    fn set(leg: &mut Leg, name: &str, active: bool, changeable: bool) {
+        leg.hardware.features.insert(name.to_owned(), Feature { active, changeable });
+    }
+
+    #[test]
+    fn large_frames_keep_xdp_away_only_from_drivers_that_want_them_in_one_piece() {
+        let mut leg = inner();
+        leg.link.mtu = 9000;
+        assert_eq!(found(&under("xdp", &leg), &leg), []);
+        let features = leg.link.xdp.unwrap();
+        leg.link.xdp = Some(XdpFeatures { fragments: false, ..features });
+        assert_eq!(found(&under("xdp", &leg), &leg), [(Id::Xdp, Severity::Warning)]);
+        assert_eq!(found(&under("tc", &leg), &leg), []);
+        leg.link.mtu = 1500;
+        assert_eq!(found(&under("xdp", &leg), &leg), []);
+        // Before Linux 6.3 nobody says.
+        (leg.link.mtu, leg.link.xdp) = (9000, None);
+        assert_eq!(found(&under("xdp", &leg), &leg), []);
+    }
+
+    #[test]
+    fn xdp_that_has_to_share_its_transmit_queues_is_told() {
+        let mut leg = inner();
+        leg.hardware.channels = Some(Channels { current: 2, most: 3 });
+        for mode in ["xdp", "auto"] {
+            assert_eq!(found(&under(mode, &leg), &leg), [(Id::TransmitQueues, Severity::Note)], "{mode}");
+        }
+        assert_eq!(found(&under("tc", &leg), &leg), []);
+        leg.hardware.bus = Some("pci".to_owned());
+        assert_eq!(found(&under("xdp", &leg), &leg), [], "that is virtio_net's way");
+    }
+
+    #[test]
+    fn offloads_that_hurt_are_told_with_what_switches_them() {
+        let mut leg = inner();
+        set(&mut leg, GRO, false, true);
+        let outcome = offloads(&under("auto", &leg), &[leg.clone()]);
+        assert_eq!(outcome.findings[0].remedies, [Remedy::Command { lines: vec!["ethtool -K eth1 gro on".to_owned()] }]);
+        assert_eq!(found(&under("auto", &leg), &leg), [(Id::Gro, Severity::Warning)]);
+        leg.link.kind = Some("veth".to_owned());
+        assert_eq!(found(&under("auto", &leg), &leg), [(Id::Gro, Severity::Note)]);
+        // What forwarding switches off by itself is no finding.
+        for (changeable, expected) in [(true, vec![]), (false, vec![(Id::Lro, Severity::Warning)])] {
+            let mut leg = inner();
+            set(&mut leg, LRO, true, changeable);
+            assert_eq!(found(&under("auto", &leg), &leg), expected);
+        }
+        for (changeable, expected) in [(true, vec![]), (false, vec![(Id::Xdp, Severity::Warning)])] {
+            let mut leg = inner();
+            set(&mut leg, GRO_HARDWARE, true, changeable);
+            assert_eq!(found(&under("xdp", &leg), &leg), expected);
+        }
+    }
+
+    #[test]
+    fn tags_are_missed_only_where_xdp_runs_below_a_vlan() {
+        let mut leg = inner();
+        set(&mut leg, VLAN_RECEIVE, true, true);
+        assert_eq!(found(&under("xdp", &leg), &leg), []);
+        let below = |mode: &str, leg: &Leg| {
+            let mut scene = under(mode, leg);
+            let above = crate::inventory::Link { index: IfIndex(90), kind: Some("vlan".to_owned()), ..leg.link.clone() };
+            scene.inventory.links.insert(above.index, above);
+            scene.hardware.insert(IfIndex(90), Hardware { lower: Some(leg.link.index), ..Hardware::default() });
+            scene
+        };
+        assert_eq!(found(&below("xdp", &leg), &leg), [(Id::VlanOffload, Severity::Warning)]);
+        assert_eq!(found(&below("tc", &leg), &leg), []);
+        set(&mut leg, VLAN_RECEIVE, false, true);
+        assert_eq!(found(&below("xdp", &leg), &leg), []);
+    }
 }

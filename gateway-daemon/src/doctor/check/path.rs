@@ -5,6 +5,11 @@ use std::net::IpAddr;
 
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::probe::mtu::Path;
+use crate::doctor::scene::Scene;
+use crate::model::DatapathMode;
+
+/// The least that IPv6 wants of a link (RFC 8200 section 5): below it, Linux takes IPv6 off the interface.
+const IPV6_LEAST: u32 = 1280;
 
 /// One path that was measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +24,7 @@ pub struct Measured {
     pub path: Result<Path, String>,
 }
 
-/// Judges the paths.
+/// Judges the paths. Those that say by themselves what they carry are [`narrow`]'s.
 #[must_use]
 pub fn path(measured: &[Measured]) -> Outcome {
     let mut outcome = Outcome::of(Check::PathMtu);
@@ -36,7 +41,7 @@ pub fn path(measured: &[Measured]) -> Outcome {
             Path::Full => outcome.good(format!("{peer}: answers packets of {mtu} bytes, all that {interface} sends")),
             Path::Silent if one.named => outcome.findings.push(silent(peer, interface)),
             Path::Silent => outcome.skip(format!("{peer} answers no ping")),
-            Path::Announced { largest, by } => outcome.findings.push(announced(peer, interface, *mtu, largest, by)),
+            Path::Announced { .. } => {}
             Path::BlackHole { largest } => holes.entry((interface, *mtu)).or_default().push((peer, largest)),
         }
     }
@@ -45,6 +50,37 @@ pub fn path(measured: &[Measured]) -> Outcome {
         outcome.skip("paths beyond the neighbours: within one node large packets pass even where they do not between nodes; name a peer on another node with --peer");
     }
     outcome
+}
+
+/// Judges the paths that say what they carry: to the gateway they do, but do those behind it hear of it?
+#[must_use]
+pub fn narrow(scene: &Scene, measured: &[Measured]) -> Outcome {
+    let mut outcome = Outcome::of(Check::PathMtu);
+    for one in measured {
+        if let (Some((interface, mtu)), Ok(Path::Announced { largest, by })) = (&one.through, &one.path) {
+            outcome.findings.push(announced(one.peer, interface, *mtu, *largest, *by, passes_errors_on(scene)));
+        }
+    }
+    outcome
+}
+
+/// The kernel's connection tracking knows whose packets an ICMP error is about; the eBPF programs drop errors that are to be forwarded
+/// (gateway-ebpf/src/pipeline.rs, `untracked`).
+fn passes_errors_on(scene: &Scene) -> bool {
+    scene.model.as_ref().is_some_and(|model| model.mode == DatapathMode::Nftables)
+}
+
+/// What makes the gateway itself tell those behind it, before the packet leaves.
+fn lower(interface: &str, largest: u32) -> Remedy {
+    if largest >= IPV6_LEAST {
+        return Remedy::Policy { text: format!("[interfaces.{interface}]\nmtu = {largest}\n") };
+    }
+    Remedy::Advice {
+        text: format!(
+            "Widen the path, as {largest} bytes are less than IPv6 needs ({IPV6_LEAST}). Where there is IPv4 only: `mtu = {largest}` under \
+             [interfaces.{interface}] in the policy."
+        ),
+    }
 }
 
 /// `peers` with the largest packet that each answers.
@@ -66,7 +102,7 @@ fn black_hole(interface: &str, mtu: u32, peers: &[(IpAddr, u32)]) -> Finding {
                       black. (It may also be that the peer itself refuses large pings: compare another one.)"
                 .to_owned(),
         remedies: vec![
-            Remedy::Policy { text: format!("[interfaces.{interface}]\nmtu = {largest}\n") },
+            lower(interface, largest),
             Remedy::Yaml {
                 object: "ClusterUserDefinedNetwork, if the path is an overlay's (make it anew, and give the VMs the same MTU)",
                 text: format!("spec:\n  network:\n    topology: Layer2\n    layer2:\n      mtu: {largest}\n"),
@@ -75,15 +111,25 @@ fn black_hole(interface: &str, mtu: u32, peers: &[(IpAddr, u32)]) -> Finding {
     }
 }
 
-fn announced(peer: IpAddr, interface: &str, mtu: u32, largest: u32, by: (IpAddr, u32)) -> Finding {
+fn announced(peer: IpAddr, interface: &str, mtu: u32, largest: u32, by: (IpAddr, u32), passed_on: bool) -> Finding {
+    let (severity, consequence) = if passed_on {
+        (Severity::Note, "The kernel passes these errors on to the hosts behind the gateway, and path MTU discovery works for them.")
+    } else {
+        (
+            Severity::Warning,
+            "The gateway hears it, the hosts behind it do not: the eBPF datapath drops ICMP errors that are to be forwarded (`gateway drops`: \
+             icmp-type). Their connections open and hang as soon as much is sent. With the MTU below, for all that leaves there, the gateway \
+             itself tells them what fits.",
+        )
+    };
     Finding {
         id: Id::PathMtu,
-        severity: Severity::Note,
+        severity,
         interface: Some(interface.to_owned()),
         title: format!("the path to {peer} carries {largest} bytes of the {mtu} that {interface} sends, and says so"),
         evidence: vec![format!("{} said that only {} bytes fit", by.0, by.1)],
-        consequence: "Path MTU discovery works here; hosts behind the gateway need its errors to reach them.".to_owned(),
-        remedies: vec![Remedy::Policy { text: format!("[interfaces.{interface}]\nmtu = {largest}\n") }],
+        consequence: consequence.to_owned(),
+        remedies: vec![lower(interface, largest)],
     }
 }
 
@@ -108,12 +154,38 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_black_hole_is_a_fault_and_an_honest_narrow_path_is_not() {
+    fn a_silent_black_hole_is_a_fault() {
         let black = path(&[measured(Path::BlackHole { largest: 1442 })]);
         assert_eq!((black.findings[0].id, black.findings[0].severity), (Id::MtuBlackHole, Severity::Fault));
         assert!(black.findings[0].remedies.contains(&Remedy::Policy { text: "[interfaces.eth1]\nmtu = 1442\n".to_owned() }));
-        let honest = path(&[measured(Path::Announced { largest: 1442, by: ("10.0.0.1".parse().unwrap(), 1442) })]);
-        assert_eq!(honest.findings[0].severity, Severity::Note);
         assert!(path(&[measured(Path::Full)]).findings.is_empty());
+        // Such a policy is refused beside an IPv6 address.
+        let tiny = path(&[measured(Path::BlackHole { largest: 1000 })]);
+        assert!(matches!(&tiny.findings[0].remedies[0], Remedy::Advice { text } if text.contains("`mtu = 1000`")), "{tiny:?}");
+    }
+
+    #[test]
+    fn an_honest_narrow_path_is_in_order_only_where_its_errors_are_passed_on() {
+        let honest = [measured(Path::Announced { largest: 1442, by: ("10.0.0.1".parse().unwrap(), 1442) })];
+        assert!(path(&honest).findings.is_empty());
+        let judged = |mode| {
+            let policy = format!("version = 1\n[datapath]\nmode = \"{mode}\"\n");
+            let scene = Scene { model: Some(crate::policy::load("test", &policy).unwrap().model), ..Scene::default() };
+            narrow(&scene, &honest).findings.remove(0)
+        };
+        assert_eq!(judged("nftables").severity, Severity::Note);
+        for mode in ["auto", "tc", "xdp"] {
+            let found = judged(mode);
+            assert_eq!((found.id, found.severity), (Id::PathMtu, Severity::Warning), "{mode}");
+            assert_eq!(found.remedies, [Remedy::Policy { text: "[interfaces.eth1]\nmtu = 1442\n".to_owned() }]);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_does_not_answer_is_a_finding_only_where_somebody_counts_on_him() {
+        let named = path(&[measured(Path::Silent)]);
+        assert_eq!((named.findings[0].id, named.findings[0].severity), (Id::PeerSilent, Severity::Warning));
+        let met = path(&[Measured { named: false, ..measured(Path::Silent) }]);
+        assert!(met.findings.is_empty() && met.skipped[0].contains("answers no ping"), "{met:?}");
     }
 }

@@ -1,10 +1,10 @@
 //! What the pod's binding makes impossible, held against the policy.
 
+use super::translation::{translate, translates_to};
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::probe::Probed;
 use crate::doctor::scene::{Leg, Scene};
 use crate::doctor::topology::{Binding, Topology, binding};
-use crate::model::{Model, Translate, ZoneName};
 
 /// Ports of a virt-launcher pod that KubeVirt's live migration takes (`LiveDirectMigrationPort`, `LiveBlockMigrationPort`).
 const MIGRATION: [u16; 2] = [49152, 49153];
@@ -27,28 +27,12 @@ pub fn pod(scene: &Scene, legs: &[(Leg, Probed)], topology: &Topology) -> Outcom
     outcome
 }
 
-/// True when everything that the policy lets out to the zone is translated: a source rule without conditions that could leave something
-/// out. `None`: no policy, or no zone.
-pub(super) fn translates_to(model: Option<&Model>, zone: Option<&ZoneName>) -> Option<bool> {
-    let (model, zone) = (model?, zone?);
-    let to_zone = |to: &Option<ZoneName>| to.as_ref().is_none_or(|to| to == zone);
-    let rules = model.nat.source.iter().filter(|rule| to_zone(&rule.to));
-    Some(rules.clone().any(|rule| rule.translate != Translate::None) && rules.clone().all(|rule| rule.translate != Translate::None))
-}
-
-fn source_nat(leg: &Leg) -> Remedy {
-    let to = leg.zone.as_ref().map_or("pods", |zone| zone.0.as_str());
-    Remedy::Policy {
-        text: format!("[[nat.source]]\nname = \"masquerade\"\nfrom = \"overlay\"\nto = \"{to}\"\ntranslate = \"masquerade\"\n"),
-    }
-}
-
 fn masquerade(scene: &Scene, leg: &Leg) -> Finding {
     let translated = translates_to(scene.model.as_ref(), leg.zone.as_ref());
     let gateways: Vec<String> = leg.gateways.iter().map(ToString::to_string).collect();
     let mut remedies = Vec::new();
     if translated == Some(false) {
-        remedies.push(source_nat(leg));
+        remedies.extend(translate(scene, leg));
     }
     remedies.push(Remedy::Advice {
         text: "To carry a whole prefix untranslated: a tunnel to the far router (topology B), or a localnet, bridge or SR-IOV leg without \
@@ -82,8 +66,9 @@ fn passt(leg: &Leg) -> Finding {
             .to_owned(),
         remedies: vec![Remedy::Yaml {
             object: "VirtualMachine",
-            text: "spec:\n  template:\n    spec:\n      domain:\n        devices:\n          interfaces:\n          - name: default\n            \
-                   masquerade: {}\n      networks:\n      - name: default\n        pod: {}\n"
+            text: "spec:\n  template:\n    spec:\n      domain:\n        devices:\n          interfaces:\n          - name: pods    \
+                   # as the VM names its pod network\n            masquerade: {}    # in place of passt\n      networks:\n      - name: pods\n        \
+                   pod: {}\n"
                 .to_owned(),
         }],
     }
@@ -115,4 +100,21 @@ fn migration_ports(scene: &Scene, leg: &Leg) -> Option<Finding> {
             text: "Choose another port in the policy, and let the Service map the public port to it.".to_owned(),
         }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::tests::leg;
+
+    #[test]
+    fn passt_is_replaced_on_the_interface_that_has_it() {
+        // By the name that the project's own manifests give it; another would be one interface more.
+        let manifest = include_str!("../../../../containerdisk/manifests/a-masquerade.yaml");
+        let remedies = passt(&leg("eth0", &["10.0.2.2/24"], &["10.0.2.3"])).remedies;
+        let [Remedy::Yaml { text, .. }] = &remedies[..] else { panic!("{remedies:?}") };
+        let names: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- name: ")?.split(' ').next()).collect();
+        assert_eq!(names.len(), 2, "{text}");
+        assert!(names.iter().all(|name| manifest.contains(&format!("- name: {name}\n"))), "{names:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pod::translates_to;
+use super::translation::{translate, translates_to};
 use crate::doctor::finding::{Check, Finding, Id, Outcome, Remedy, Severity};
 use crate::doctor::probe::security::show;
 use crate::doctor::probe::{Family, Passes, Probed, Security};
@@ -24,7 +24,7 @@ pub fn port_security(scene: &Scene, legs: &[(Leg, Probed)]) -> Outcome {
             severity,
             |passes, severity, tried| match passes {
                 Passes::Yes => Told::Good(format!("{}: {} packets from foreign addresses get out", leg.name(), families(tried))),
-                Passes::No => Told::Found(source(leg, tried, severity)),
+                Passes::No => Told::Found(source(scene, leg, tried, severity)),
                 Passes::Unknown => Told::Skipped(format!(
                     "{}: whether {} packets from foreign addresses get out, as {} answers neither ping nor a second question for its MAC",
                     leg.name(),
@@ -40,7 +40,7 @@ pub fn port_security(scene: &Scene, legs: &[(Leg, Probed)]) -> Outcome {
             severity,
             |passes, severity, tried| match passes {
                 Passes::Yes => Told::Good(format!("{}: {} packets to foreign addresses come in", leg.name(), families(tried))),
-                Passes::No => Told::Found(destination(leg, tried, severity)),
+                Passes::No => Told::Found(destination(scene, leg, tried, severity)),
                 Passes::Unknown => Told::Skipped(format!(
                     "{}: whether {} packets to foreign addresses come in, as {}",
                     leg.name(),
@@ -134,13 +134,11 @@ fn severity(scene: &Scene, leg: &Leg, family: Family, behind: bool) -> Severity 
     }
 }
 
-fn remedies(leg: &Leg, tried: &[&Security]) -> Vec<Remedy> {
+fn remedies(scene: &Scene, leg: &Leg, tried: &[&Security]) -> Vec<Remedy> {
     let mtu = leg.link.mtu;
     if leg.is_outer() {
-        let to = leg.zone.as_ref().map_or("pods", |zone| zone.0.as_str());
-        let translate = format!("[[nat.source]]\nname = \"masquerade\"\nto = \"{to}\"\ntranslate = \"masquerade\"\n");
         let helps = tried.iter().any(|tried| tried.family() == Family::V4);
-        let translate = helps.then_some(Remedy::Policy { text: translate });
+        let translate = helps.then(|| translate(scene, leg)).flatten();
         let advice = Remedy::Advice {
             text: "On the pod network nobody can turn this off. To carry a whole prefix untranslated: a tunnel to the far router \
                        (topology B), or a localnet, bridge or SR-IOV leg without IPAM (topology D)."
@@ -167,7 +165,7 @@ fn remedies(leg: &Leg, tried: &[&Security]) -> Vec<Remedy> {
     ]
 }
 
-fn source(leg: &Leg, tried: &[&Security], severity: Severity) -> Finding {
+fn source(scene: &Scene, leg: &Leg, tried: &[&Security], severity: Severity) -> Finding {
     let name = leg.name();
     Finding {
         id: Id::ForeignSource,
@@ -185,11 +183,11 @@ fn source(leg: &Leg, tried: &[&Security], severity: Severity) -> Finding {
                  opening. An address that moves here in a failover would be mute as well. (OVN: port security \"MAC IP\", as IPAM is on.)"
             ),
         },
-        remedies: remedies(leg, tried),
+        remedies: remedies(scene, leg, tried),
     }
 }
 
-fn destination(leg: &Leg, tried: &[&Security], severity: Severity) -> Finding {
+fn destination(scene: &Scene, leg: &Leg, tried: &[&Security], severity: Severity) -> Finding {
     let name = leg.name();
     Finding {
         id: Id::ForeignDestination,
@@ -201,7 +199,7 @@ fn destination(leg: &Leg, tried: &[&Security], severity: Severity) -> Finding {
             true => format!("A route elsewhere \"via {name}'s address\" ends at the port, and no further address can be held there."),
             false => format!("What the hosts on {name} send to the outside, with the gateway as next hop, is dropped before it arrives."),
         },
-        remedies: remedies(leg, tried),
+        remedies: remedies(scene, leg, tried),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::inventory::{IfIndex, Link, Mac, XdpFeatures};
 use crate::model::{InterfaceName, ZoneName};
 use crate::netlink::{Channels, Feature, Hardware, Queues};
 
-const SEED: &str = include_str!("../../../../tests/policies/seed.toml");
+/// The users' case.
+pub const SEED: &str = include_str!("../../../../tests/policies/seed.toml");
 
 /// A leg that is up.
 pub fn leg(name: &str, addresses: &[&str], gateways: &[&str]) -> Leg {
@@ -25,7 +26,7 @@ pub fn leg(name: &str, addresses: &[&str], gateways: &[&str]) -> Leg {
             mtu: 1400,
             kind: None,
             bus: Some("virtio".to_owned()),
-            xdp: Some(XdpFeatures { native: true, transmit: true }),
+            xdp: Some(XdpFeatures { native: true, transmit: true, fragments: true }),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         },
         hardware: Hardware {
@@ -48,7 +49,8 @@ pub fn scene(legs: &[&Leg]) -> Scene {
     scene
 }
 
-fn with_policy(mut scene: Scene, text: &str) -> Scene {
+/// The same machine, for which this policy is meant.
+pub fn with_policy(mut scene: Scene, text: &str) -> Scene {
     scene.model = Some(crate::policy::load("test", text).unwrap().model);
     scene
 }
@@ -65,7 +67,8 @@ fn tried(peer: &str, source: Passes, destination: Passes, mac: Passes) -> Securi
     }
 }
 
-fn secured(source: Passes, destination: Passes, mac: Passes) -> Probed {
+/// Answers of IPv4 to what the port lets through.
+pub fn secured(source: Passes, destination: Passes, mac: Passes) -> Probed {
     let security = tried("10.0.0.9", source, destination, mac);
     Probed { port: [(Family::V4, Ok(security)), (Family::V6, Err("it has none".to_owned()))].into(), ..Probed::default() }
 }
@@ -148,8 +151,11 @@ fn too_few_queues_are_mended_where_they_can_be() {
 
 #[test]
 fn xdp_that_is_asked_for_and_cannot_be_is_reported() {
-    let (outer, mut inner) = pair();
-    inner.link.xdp = Some(XdpFeatures { native: false, transmit: false });
+    let (mut outer, mut inner) = pair();
+    for leg in [&mut outer, &mut inner] {
+        leg.hardware.channels = Some(Channels { current: 2, most: 4 });
+    }
+    inner.link.xdp = Some(XdpFeatures { native: false, transmit: false, fragments: false });
     let scene = scene(&[&outer, &inner]);
     let asked = with_policy(scene.clone(), &SEED.replace("version = 1\n", "version = 1\n\n[datapath]\nmode = \"xdp\"\n"));
     assert_eq!(found(&offloads(&asked, &[outer.clone(), inner.clone()])), [(Id::Xdp, Severity::Warning)]);
@@ -180,9 +186,9 @@ fn a_station_that_answers_for_everybody_is_no_duplicate() {
     let mut probed = Probed { asked: [address].into(), probes_pass: Some(true), ..Probed::default() };
     probed.duplicates.entry(address).or_default().insert([2, 8, 8, 8, 8, 8]);
     let legs = |probed: &Probed| [(inner.clone(), probed.clone())];
-    assert_eq!(found(&duplicate(&legs(&probed))), [(Id::DuplicateAddress, Severity::Fault)]);
+    assert_eq!(found(&duplicate(&scene(&[&inner]), &legs(&probed))), [(Id::DuplicateAddress, Severity::Fault)]);
     probed.proxy = Some(Mac([2, 8, 8, 8, 8, 8]));
-    assert_eq!(found(&duplicate(&legs(&probed))), [(Id::ProxyArp, Severity::Warning)]);
+    assert_eq!(found(&duplicate(&scene(&[&inner]), &legs(&probed))), [(Id::ProxyArp, Severity::Warning)]);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Probed {
     pub proxy: Option<Mac>,
     /// The leg's addresses that were asked for, also those that the kernel has not accepted.
     pub asked: BTreeSet<IpAddr>,
+    /// Addresses on its link that were asked for and that nobody claimed.
+    pub free: Vec<IpAddr>,
     /// Peers that answer ARP or solicitations.
     pub stations: BTreeMap<IpAddr, Mac>,
     /// ARP probes from the unspecified address are answered, so that duplicates can be seen; `None`: nobody was there to answer.
@@ -84,6 +86,7 @@ pub fn leg(scene: &Scene, leg: &Leg, step: &dyn Fn(&str)) -> Result<Probed, Doct
         .and_then(|macs| macs.first())
         .map(|mac| Mac(*mac));
     probed.duplicates = claims.iter().filter(|(address, _)| probed.asked.contains(address)).map(|(a, macs)| (*a, macs.clone())).collect();
+    probed.free = all.iter().filter(|address| !probed.asked.contains(*address) && !claims.contains_key(*address)).copied().collect();
     let asks = Asks { scene, leg, claims: &claims, step };
     let port = try_port(&mut wire, &asks, &unused, &mut probed)?;
     probed.port.insert(Family::V4, port);

@@ -4,6 +4,10 @@
 
 mod clock;
 mod compare;
+#[path = "tcp/contents.rs"]
+mod contents;
+#[path = "tcp/counters.rs"]
+mod counters;
 mod counts;
 mod figure;
 #[path = "micro/structures/filled.rs"]

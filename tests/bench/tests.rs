@@ -21,6 +21,8 @@ mod statistics;
 mod structure;
 mod subject;
 mod targets;
+#[path = "tcp/tests.rs"]
+mod tcp;
 mod verdicts;
 mod voids;
 mod workload;

@@ -20,6 +20,14 @@ const START: Duration = Duration::from_secs(120);
 /// From SIGTERM to the exit.
 const STOP: Duration = Duration::from_secs(20);
 
+/// A policy that the daemon does not take; the one before it runs on.
+#[derive(Debug, thiserror::Error)]
+#[error("the policy is refused: {0}")]
+pub struct Refused(
+    /// The policy's error, without its place in a file that is gone by the time somebody reads this.
+    pub String,
+);
+
 /// A running `gateway run`. Dropped, it is stopped in order.
 pub struct Daemon {
     process: Process,
@@ -73,12 +81,18 @@ impl Daemon {
     /// Replaces the policy and has it taken up, without waiting for the daemon to see the file by itself.
     ///
     /// # Errors
-    /// When the policy is refused.
+    /// [`Refused`] when the policy is; anything else is a failure of the daemon or of the command.
     pub fn reload(&self, room: &Namespace, policy: &str) -> Result<()> {
         let new = self.policy.with_extension("new");
         std::fs::write(&new, policy)?;
         std::fs::rename(&new, &self.policy)?;
-        self.ask(room, "reload").map(|_| ())
+        self.ask(room, "reload").map(drop).map_err(|failed| self.refusal(room).map_or(failed, Into::into))
+    }
+
+    /// Why the last reload was refused, if it was: a command that failed may have failed otherwise.
+    fn refusal(&self, room: &Namespace) -> Option<Refused> {
+        let status = self.ask(room, "status").ok()?;
+        Some(Refused(without_place(status["policy"]["error"].as_str()?).to_owned()))
     }
 
     /// The daemon's own process id.
@@ -171,4 +185,10 @@ impl Drop for Daemon {
 /// When it is no text.
 pub fn word(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is no text", path.display()))
+}
+
+/// The first error of a refusal, without `file:line:column`.
+fn without_place(text: &str) -> &str {
+    let line = text.lines().find(|line| line.contains(".toml:")).or_else(|| text.lines().next()).unwrap_or_default();
+    line.split_once(".toml:").and_then(|(_, place)| place.split_once(": ")).map_or(line, |(_, error)| error)
 }

@@ -17,6 +17,8 @@ pub enum Metric {
     CpuPerGb,
     /// TCP throughput.
     Throughput,
+    /// TCP segments that were sent again during a bulk transfer.
+    Retransmits,
     /// Half of all requests are answered within.
     RoundTripP50,
     /// 99 of 100 requests are answered within.
@@ -59,10 +61,11 @@ pub enum Metric {
 
 impl Metric {
     /// All, in the order in which they are shown.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AddedNs,
         Self::CpuPerGb,
         Self::Throughput,
+        Self::Retransmits,
         Self::RoundTripP50,
         Self::RoundTripP99,
         Self::CpuPerConnection,
@@ -91,6 +94,7 @@ impl Metric {
             Self::AddedNs => "Packets: CPU time per packet over the generator's own",
             Self::CpuPerGb => "TCP bulk, default offloads: CPU time per GB",
             Self::Throughput => "TCP bulk, default offloads: throughput",
+            Self::Retransmits => "TCP bulk, default offloads: segments sent again",
             Self::RoundTripP50 => "TCP request and response: median round trip",
             Self::RoundTripP99 => "TCP request and response: 99th percentile",
             Self::CpuPerConnection => "TCP connections: CPU time per connection",
@@ -120,6 +124,7 @@ impl Metric {
             Self::AddedNs | Self::EstablishmentNs | Self::NewFlowNs | Self::ProgramNs | Self::LookUpNs => "ns",
             Self::CpuPerGb => "s/GB",
             Self::Throughput => "Gbit/s",
+            Self::Retransmits => "segments",
             Self::RoundTripP50 | Self::RoundTripP99 | Self::CpuPerConnection => "µs",
             Self::Connections | Self::EstablishmentRate | Self::TearDownRate => "1/s",
             Self::Capacity | Self::IdleCpu => "%",
@@ -161,7 +166,16 @@ impl Metric {
     /// Whether the machine's speed is in it: only such figures gain by being held against a yardstick of the same round.
     #[must_use]
     pub fn is_timed(self) -> bool {
-        !matches!(self, Self::Capacity | Self::ReloadLost | Self::MemoryPerFlow | Self::EntryBytes | Self::Resident | Self::Instructions)
+        !matches!(
+            self,
+            Self::Retransmits
+                | Self::Capacity
+                | Self::ReloadLost
+                | Self::MemoryPerFlow
+                | Self::EntryBytes
+                | Self::Resident
+                | Self::Instructions
+        )
     }
 }
 

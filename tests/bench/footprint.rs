@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use gateway_tests::wait::wait_until;
 
 use crate::daemon::Daemon;
 use crate::figure::{Case, Figure, Metric};
+use crate::fresh;
 use crate::path::{Path, Range};
 use crate::policy;
 use crate::rig::{Rig, mode};
@@ -20,6 +21,12 @@ const TABLES: [&str; 4] = ["FLOWS_V4", "HALF_OPEN_V4", "MAPPINGS_V4", "ENDPOINTS
 const HELD: u32 = 100_000;
 /// The tables' size of the great measurement, and its flows.
 const MILLION: u32 = 1_000_000;
+/// How long the daemon is watched at rest in the short form: two of its sweeps, which come every five seconds.
+const SHORT: Duration = Duration::from_secs(11);
+/// In the long form: several of them.
+const REST: Duration = Duration::from_secs(31);
+/// With a million flows they take longer and come less often, so that a short time would hold none of them by chance.
+const LONG: Duration = Duration::from_secs(61);
 /// From the start to a forwarded packet.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -32,20 +39,21 @@ pub fn run(run: &Run<'_>) -> Result<()> {
         start(run, subject)?;
     }
     let Some(subject) = run.wanted(&[Subject::Tc, Subject::Xdp]).first().copied() else { return Ok(()) };
-    // Several sweeps long: they come every five seconds.
-    let rest = Duration::from_secs(if run.full { 31 } else { 11 });
     for mut rig in run.set_up(&[subject], Setting::masquerade())? {
         if run.full {
-            at_rest(run, &rig, "no flows", rest)?;
+            at_rest(run, &rig, "no flows", REST)?;
         }
         rig.path.converse(run.cpu, Range::of(HELD))?;
-        at_rest(run, &rig, &format!("{HELD} flows"), rest)?;
+        at_rest(run, &rig, &format!("{HELD} flows"), if run.full { REST } else { SHORT })?;
         memory(run, &rig, rig.setting.capacity)?;
     }
     if run.full {
+        run.say("a million flows: setting up");
         for mut rig in run.set_up(&[subject], Setting { capacity: MILLION, ..Setting::pool() })? {
+            run.say("a million flows: opening them");
             rig.path.converse(run.cpu, Range::of(MILLION)).context("holding a million flows")?;
             memory(run, &rig, MILLION)?;
+            at_rest(run, &rig, &format!("{MILLION} flows"), LONG)?;
         }
     }
     Ok(())
@@ -53,11 +61,11 @@ pub fn run(run: &Run<'_>) -> Result<()> {
 
 /// From the start of the process to the first packet that arrives.
 fn start(run: &Run<'_>, subject: Subject) -> Result<()> {
-    let rounds = if run.full { 8 } else { 2 };
+    let rounds = if run.full { 8 } else { 6 };
     let mode = mode(subject).context("a mode")?;
     let setting = Setting::masquerade();
     let mut samples = Vec::new();
-    for _ in 0..rounds {
+    for round in 1..=rounds {
         run.go_on()?;
         let mut path = Path::through(subject.name(), run.tools.object, setting, subject.expected(&setting))?;
         let begin = Instant::now();
@@ -65,8 +73,8 @@ fn start(run: &Run<'_>, subject: Subject) -> Result<()> {
         wait_until(PATIENCE, "the first packet to be forwarded", || path.probe(run.cpu))?;
         samples.push(Some(begin.elapsed().as_secs_f64() * 1000.0));
         daemon.wait_ready(&path.network.gateway, mode)?;
+        run.say(&format!("start: {subject}: {round} of {rounds}"));
     }
-    run.say(&format!("start: {subject} measured"));
     run.record([Figure::with(Metric::Start, Case::of(format!("tables for {} flows", setting.capacity)), subject, samples)]);
     Ok(())
 }
@@ -74,33 +82,34 @@ fn start(run: &Run<'_>, subject: Subject) -> Result<()> {
 /// CPU time and memory while nothing happens.
 fn at_rest(run: &Run<'_>, rig: &Rig, case: &str, rest: Duration) -> Result<()> {
     let daemon = rig.daemon.as_ref().context("a daemon")?;
-    let (begin, before) = (Instant::now(), daemon.cpu_time()?);
-    while begin.elapsed() < rest {
-        run.go_on()?;
-        // What is measured is this time itself.
-        std::thread::sleep(Duration::from_millis(100));
+    let figure = |metric| Figure::new(metric, Case::of(case), rig.subject);
+    let (mut idle, mut resident) = (figure(Metric::IdleCpu), figure(Metric::Resident));
+    let times = if run.full { 2 } else { 1 };
+    for time in 1..=times {
+        let (begin, before) = (Instant::now(), daemon.cpu_time()?);
+        while begin.elapsed() < rest {
+            run.go_on()?;
+            // What is measured is this time itself.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let share = (daemon.cpu_time()? - before).as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
+        idle.samples.push(Some(share));
+        resident.samples.push(Some(daemon.resident()? as f64 / 1e6));
+        run.say(&format!("at rest with {case}: {time} of {times}: {share:.2} % of a core"));
     }
-    let share = (daemon.cpu_time()? - before).as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
-    let megabytes = daemon.resident()? as f64 / 1e6;
-    run.say(&format!("at rest with {case}: measured"));
-    run.record([
-        Figure::with(Metric::IdleCpu, Case::of(case), rig.subject, vec![Some(share)]),
-        Figure::with(Metric::Resident, Case::of(case), rig.subject, vec![Some(megabytes)]),
-    ]);
+    run.record([idle, resident]);
     Ok(())
 }
 
 /// What the kernel says that the tables take, by flow that they are made for.
 fn memory(run: &Run<'_>, rig: &Rig, flows: u32) -> Result<()> {
     let maps = rig.daemon.as_ref().context("a daemon")?.maps()?;
-    let found: Vec<u64> = TABLES.iter().filter_map(|name| maps.get(*name).copied()).collect();
-    if found.is_empty() {
-        run.miss("memory per flow", format!("the daemon has no maps named {}", TABLES.join(", ")));
-        return Ok(());
+    let mut figure = Figure::new(Metric::MemoryPerFlow, Case::of(format!("{flows} flows")), rig.subject);
+    // A table that goes by another name now would make flows look cheap.
+    match TABLES.iter().map(|name| maps.get(*name).copied().ok_or(*name)).sum::<Result<u64, &str>>() {
+        Ok(bytes) => figure.samples.push(Some(bytes as f64 / f64::from(flows))),
+        Err(name) => fresh::void(&mut figure, &anyhow!("the daemon has no map named {name}")),
     }
-    let bytes: u64 = found.iter().sum();
-    let figure =
-        Figure::with(Metric::MemoryPerFlow, Case::of(format!("{flows} flows")), rig.subject, vec![Some(bytes as f64 / f64::from(flows))]);
     run.record([figure]);
     Ok(())
 }

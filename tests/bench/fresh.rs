@@ -1,8 +1,12 @@
 //! New flows: how they are opened, and what one costs.
+//!
+//! Fresh ones are for measurements that cannot empty the tables between their rounds.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use gateway_ebpf::bench::{BLOCK, FLOWS, HOSTS, PORTS};
+use gateway_tests::figures::Sample;
 
+use crate::figure::Figure;
 use crate::path::{Path, Range};
 use crate::rig::Rig;
 use crate::rounds::generator;
@@ -37,15 +41,34 @@ impl Fresh {
     }
 }
 
-/// Opens every flow of the range by one packet, and gives what one adds in CPU nanoseconds. Each is then answered, which shows that it is
+/// Opens every flow of the range by one packet, between two runs of the generator alone. Each is then answered, which shows that it is
 /// there (RFC 9693 section 4.6).
 ///
 /// # Errors
 /// When a packet or a reply is wrong or missing: the run is void.
-pub fn open(run: &Run<'_>, door: &mut Path, rig: &mut Rig, range: Range) -> Result<f64> {
+pub fn open(run: &Run<'_>, door: &mut Path, rig: &mut Rig, range: Range) -> Result<Sample> {
     let before = generator(door, run.cpu, range.flows, range.flows)?;
     let during = rig.path.measure(run.cpu, range, range.flows).context("the flows' first packets")?;
     let after = generator(door, run.cpu, range.flows, range.flows)?;
     rig.path.converse(run.cpu, range).context("validating the flows")?;
-    Ok(during - (before + after) / 2.0)
+    Ok(Sample { before, during, after })
+}
+
+/// Adds a round's outcome to the figure of the CPU nanoseconds that a new flow takes. Unscaled: the generator's own runs are too short here
+/// to tell the machine's speed to a few parts of a hundred.
+pub fn keep(figure: &mut Figure, outcome: Result<Sample>) {
+    match outcome {
+        Ok(sample) => {
+            figure.unsteady += u32::from(!sample.is_steady());
+            figure.samples.push(Some(sample.during - (sample.before + sample.after) / 2.0));
+            figure.raw.push(Some([sample.before, sample.during, sample.after]));
+        }
+        Err(error) => void(figure, &error),
+    }
+}
+
+/// Adds a round that does not count, and says why.
+pub fn void(figure: &mut Figure, error: &Error) {
+    figure.samples.push(None);
+    figure.void.push(format!("{error:#}"));
 }

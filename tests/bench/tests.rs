@@ -4,6 +4,10 @@
 
 mod clock;
 mod compare;
+#[path = "tcp/contents.rs"]
+mod contents;
+#[path = "tcp/counters.rs"]
+mod counters;
 mod counts;
 mod figure;
 #[path = "micro/structures/filled.rs"]
@@ -17,6 +21,8 @@ mod statistics;
 mod structure;
 mod subject;
 mod targets;
+#[path = "tcp/tests.rs"]
+mod tcp;
 mod verdicts;
 mod voids;
 mod workload;

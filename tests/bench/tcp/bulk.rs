@@ -1,4 +1,7 @@
 //! Bulk transfer by iperf3, with the offloads that the interfaces have by default.
+//!
+//! What counts are the bytes that the server has read. iperf3 ends a transfer when the client has written the last one, so that the end of
+//! it is still under way and is never read; that everything arrives whole is shown by [`super::whole`].
 
 use std::time::Duration;
 
@@ -34,7 +37,6 @@ pub fn measure(network: &Network, places: &Places, bytes: u64) -> Result<[f64; 2
     let end = answer["end"].take();
     let number = |value: &Value| value.as_f64().with_context(|| format!("iperf3 answers in another form: {end:#}"));
     let (sent, received) = (number(&end["sum_sent"]["bytes"])?, number(&end["sum_received"]["bytes"])?);
-    // The server stops counting when the client says that it has sent all.
     ensure!(sent - received <= IN_FLIGHT && sent >= bytes as f64, "{received} of {sent} bytes arrived");
     let seconds = number(&end["sum_received"]["seconds"])?;
     let share = number(&end["cpu_utilization_percent"]["host_total"])? + number(&end["cpu_utilization_percent"]["remote_total"])?;

@@ -6,11 +6,13 @@ mod clock;
 mod compare;
 mod counts;
 mod figure;
+mod files;
 #[path = "micro/structures/filled.rs"]
 mod filled;
 mod html;
 mod looks;
 mod network;
+mod parts;
 mod path;
 mod report;
 mod statistics;

@@ -177,6 +177,12 @@ impl Metric {
                 | Self::Instructions
         )
     }
+
+    /// Whether the worst round counts: a median would hide that a single packet was lost.
+    #[must_use]
+    pub fn counts_worst(self) -> bool {
+        self == Self::ReloadLost
+    }
 }
 
 /// What distinguishes figures of one metric, beside the subject: a workload, a number of rules, a program.
@@ -246,6 +252,18 @@ impl Figure {
         Self { metric, case, subject, samples, raw: Vec::new(), void: Vec::new(), unsteady: 0 }
     }
 
+    /// Whether a try was void, though another one may have been whole.
+    #[must_use]
+    pub fn has_void(&self) -> bool {
+        !self.void.is_empty() || self.samples.iter().any(Option::is_none)
+    }
+
+    /// The largest sample.
+    #[must_use]
+    pub fn most(&self) -> Option<f64> {
+        self.valid().into_iter().reduce(f64::max)
+    }
+
     /// The samples that count.
     #[must_use]
     pub fn valid(&self) -> Vec<f64> {
@@ -290,11 +308,22 @@ pub struct Results {
     pub figures: Vec<Figure>,
     /// And what is not in it.
     pub missing: Vec<Missing>,
+    /// Parts that ended before they had measured everything.
+    #[serde(default)]
+    pub failed: Vec<Missing>,
 }
 
 impl Results {
     /// The format that this program writes. 1 held small packets only, in another form.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
+    /// The oldest that it reads: 2 had no results of runs in which something failed.
+    pub const OLDEST: u32 = 2;
+
+    /// Whether anything of this subject was void.
+    #[must_use]
+    pub fn has_void(&self, subject: &str) -> bool {
+        self.figures.iter().any(|figure| figure.subject == subject && figure.has_void())
+    }
 
     /// The figure of a metric, case and subject.
     #[must_use]

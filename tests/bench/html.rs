@@ -9,7 +9,7 @@ use gateway_tests::figures::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::figure::{Figure, Metric, Results};
-use crate::report::{better_than, number, of_metric, standing, times, title};
+use crate::report::{better_than, notes, number, of_metric, standing, times, title, worst_of};
 use crate::targets::{self, Outcome};
 
 const STYLE: &str = "\
@@ -51,6 +51,7 @@ pub fn page(results: &Results) -> Result<String> {
                 h2 { "Targets" }
                 (target_table(results))
                 @for section in sections { (section) }
+                @for note in notes(results) { p class="note" { (note) } }
                 (missing(results))
             }
         }
@@ -60,6 +61,17 @@ pub fn page(results: &Results) -> Result<String> {
 
 fn section(results: &Results, metric: Metric, figures: &[&Figure]) -> Result<Markup> {
     let drawing = if metric == Metric::AddedNs { plot::by_flows(figures)? } else { String::new() };
+    if metric.counts_worst() {
+        return Ok(html! {
+            h2 { (metric.title()) " [" (metric.unit()) "]" }
+            table {
+                tr { th {} th {} th { "most in a round" } th { "rounds" } th { "void" } }
+                @for figure in figures {
+                    tr { td { (figure.case) } td { (title(&figure.subject)) } @for cell in worst_of(figure) { td { (cell) } } }
+                }
+            }
+        });
+    }
     let bars = plot::bars(metric, figures)?;
     Ok(html! {
         h2 { (metric.title()) " [" (metric.unit()) "]" }
@@ -94,14 +106,14 @@ fn row(results: &Results, figure: &Figure) -> Markup {
 fn target_table(results: &Results) -> Markup {
     html! {
         table {
-            tr { th { "target" } th { "bound" } th { "measured" } th {} }
+            tr { th { "target" } th { "bound" } th { "measured (95 %)" } th {} }
             @for target in targets::all(results) {
-                @let (measured, word, class) = match target.outcome {
-                    Outcome::Reached(value) => (number(value), "reached", "reached"),
-                    Outcome::Missed(value) => (number(value), "missed", "missed"),
-                    Outcome::Unknown => ("–".to_owned(), "not measured", "unknown"),
+                @let class = match target.outcome {
+                    Outcome::Reached => "reached",
+                    Outcome::Missed | Outcome::Void => "missed",
+                    Outcome::AtBound | Outcome::Unknown => "unknown",
                 };
-                tr { td { (target.what) } td { (target.bound) } td { (measured) } td class=(class) { (word) } }
+                tr { td { (target.what) } td { (target.bound) } td { (target.measured) } td class=(class) { (target.outcome.text()) } }
             }
         }
     }
@@ -110,6 +122,10 @@ fn target_table(results: &Results) -> Markup {
 fn missing(results: &Results) -> Markup {
     let void: Vec<&Figure> = results.figures.iter().filter(|figure| !figure.void.is_empty()).collect();
     html! {
+        @if !results.failed.is_empty() {
+            h2 { "Failed" }
+            ul { @for failed in &results.failed { li { (failed.what) ": " (failed.why) } } }
+        }
         @if !results.missing.is_empty() {
             h2 { "Not measured" }
             ul { @for missing in &results.missing { li { (missing.what) ": " (missing.why) } } }

@@ -9,12 +9,14 @@ mod counts;
 mod daemon;
 mod establish;
 mod figure;
+mod files;
 mod footprint;
 mod fresh;
 mod html;
 mod micro;
 mod network;
 mod packets;
+mod parts;
 mod path;
 mod policy;
 mod report;
@@ -29,13 +31,13 @@ mod targets;
 mod tcp;
 mod workload;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
 use gateway_daemon::datapath::bench_object;
 
@@ -92,10 +94,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(case) = arguments.core_case {
         return case.perform().map(|()| ExitCode::SUCCESS);
     }
-    // Read before anything is measured: a mistake in a name shall not cost an hour.
-    let old = arguments.compare.as_deref().map(read).transpose()?;
+    // Before anything is measured: a mistake in a name shall not cost an hour.
+    let old = arguments.compare.as_deref().map(files::read).transpose()?;
+    for file in [&arguments.json, &arguments.html].into_iter().flatten() {
+        files::ensure_writable(file)?;
+    }
     let results = match &arguments.show {
-        Some(file) => read(file)?,
+        Some(file) => files::read(file)?,
         None => measure(arguments)?,
     };
     println!("{}", report::text(&results));
@@ -103,19 +108,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         println!("{}", compare::text(old, &results));
     }
     if let Some(file) = &arguments.json {
-        write(file, &(serde_json::to_string(&results)? + "\n"))?;
+        files::write(file, &(serde_json::to_string(&results)? + "\n"))?;
     }
     if let Some(file) = &arguments.html {
-        write(file, &html::page(&results)?)?;
+        files::write(file, &html::page(&results)?)?;
     }
-    // Retries until a run happens to be whole would make a gateway that loses packets look well.
-    let lossy: Vec<_> = results.figures.iter().filter(|figure| figure.samples.iter().any(Option::is_none)).collect();
-    for figure in &lossy {
-        let void = figure.samples.iter().filter(|sample| sample.is_none()).count();
-        let (subject, case) = (&figure.subject, &figure.case);
-        eprintln!("not to be trusted: {:?} of {subject} in {case}: {void} of {} rounds void", figure.metric, figure.samples.len());
+    let reservations = parts::reservations(&results);
+    for reservation in &reservations {
+        eprintln!("{reservation}");
     }
-    Ok(if lossy.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if reservations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn measure(arguments: &Arguments) -> Result<Results> {
@@ -132,37 +134,28 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let choice = Choice::of(&arguments.only, arguments.full);
     let run = Run::new(&cpu, tools, &choice.subjects, arguments.full, &interrupted);
     run.say(&format!("measuring on CPU {}: {}", cpu.cpu(), choice.extent));
-    if arguments.micro {
-        micro::run(&run)?;
-    }
-    for part in choice.parts.iter().filter(|_| !arguments.micro) {
-        match part {
-            Part::Packets => packets::run(&run, &choice.workloads)?,
-            Part::Tcp => tcp::run(&run)?,
-            Part::Establish => establish::run(&run)?,
-            Part::Rules => rules::run(&run)?,
-            Part::Footprint => footprint::run(&run)?,
+    let failed = if arguments.micro {
+        parts::perform(&["micro"], |line| run.say(line), |_| micro::run(&run))
+    } else {
+        if choice.parts.contains(&Part::Packets)
+            && let Some(left) = report::left_out(&choice.workloads)
+        {
+            run.miss(left.what, left.why);
         }
-    }
+        let measure = |part: &Part| match part {
+            Part::Packets => packets::run(&run, &choice.workloads),
+            Part::Tcp => tcp::run(&run),
+            Part::Establish => establish::run(&run),
+            Part::Rules => rules::run(&run),
+            Part::Footprint => footprint::run(&run),
+        };
+        parts::perform(&choice.parts, |line| run.say(line), measure)
+    };
     run.say("done");
     let (figures, missing) = run.finish();
     let machine = machine();
     let extent = if arguments.micro { "micro".to_owned() } else { choice.extent };
-    Ok(Results { format: Results::FORMAT, date, commit: arguments.commit.clone(), extent, machine, figures, missing })
-}
-
-fn read(file: &Path) -> Result<Results> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{} holds no JSON", file.display()))?;
-    let format = &value["format"];
-    ensure!(*format == Results::FORMAT, "{} has the format {format}; this program knows {}", file.display(), Results::FORMAT);
-    serde_json::from_value(value).with_context(|| format!("{} holds no results of this bench", file.display()))
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    eprintln!("written: {}", file.display());
-    Ok(())
+    Ok(Results { format: Results::FORMAT, date, commit: arguments.commit.clone(), extent, machine, figures, missing, failed })
 }
 
 /// What the figures depend on.

@@ -10,11 +10,13 @@ mod contents;
 mod counters;
 mod counts;
 mod figure;
+mod files;
 #[path = "micro/structures/filled.rs"]
 mod filled;
 mod html;
 mod looks;
 mod network;
+mod parts;
 mod path;
 mod report;
 mod statistics;

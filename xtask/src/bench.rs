@@ -44,11 +44,13 @@ How: frames are injected by the kernel (BPF_PROG_TEST_RUN, live frames) on one C
 there, so CPU time over packets is the whole cost, and no packet is lost. What is reported is that cost minus the generator's own, \
 which is measured just before and just after. Rounds go through all subjects in turn, and ratios pair figures of one round, because a \
 shared machine changes its speed all the time. Each packet is verified at its receiver, checksums, addresses, ports and hop limit; a \
-run with a wrong or missing one is void, and a round that stays void makes the exit code 1.
+run with a wrong or missing one is void. A void try makes the exit code 1, even if a later one was whole, and so does a part that fails; \
+what the others have measured is shown and written all the same.
 
 A comparison first divides timed figures by those of kernel routing (or the limit) of the same round, since another day's machine is \
-another machine, and then says \"faster\" or \"slower\" only where the 95 % interval of the ratio excludes 1, \"same\" where it lies \
-within 5 %, and \"not distinguishable\" otherwise.";
+another machine. It then says \"faster\" or \"slower\" of ours only where the 95 % interval of the ratio lies beyond what the controls, \
+which are not ours and so have not changed, did by themselves between the two runs; \"same\" where it lies within 5 %, and \"not \
+distinguishable\" otherwise. Fewer than six rounds say nothing.";
 
 /// What `bench` is asked for.
 #[derive(clap::Args)]

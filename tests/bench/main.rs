@@ -2,7 +2,6 @@
 //!
 //! A bench target of its own, because it needs the daemon's library, which xtask must not.
 
-mod choice;
 mod clock;
 mod compare;
 mod counts;
@@ -24,10 +23,8 @@ mod rules;
 mod run;
 mod statistics;
 mod structure;
-mod subject;
 mod targets;
 mod tcp;
-mod workload;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,6 +35,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use gateway_daemon::datapath::bench_object;
+use gateway_tests::bench::{choice, subject, workload};
 
 use choice::{Choice, Only, Part};
 use clock::CpuClock;
@@ -129,8 +127,8 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let cpu = CpuClock::of(arguments.cpu.unwrap_or(last));
     let files = tempfile::Builder::new().prefix("gateway-bench-").tempdir().context("no place for temporary files")?;
     let tools = Tools { object: bench_object(), gateway: &arguments.gateway, files: files.path() };
-    let choice = Choice::of(&arguments.only, arguments.full);
-    let run = Run::new(&cpu, tools, &choice.subjects, arguments.full, &interrupted);
+    let choice = Choice::of(&arguments.only, arguments.full)?;
+    let run = Run::new(&cpu, tools, &choice, arguments.full, &interrupted);
     run.say(&format!("measuring on CPU {}: {}", cpu.cpu(), choice.extent));
     if arguments.micro {
         micro::run(&run)?;
@@ -145,7 +143,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
         }
     }
     run.say("done");
-    let (figures, missing) = run.finish();
+    let (figures, missing) = run.finish()?;
     let machine = machine();
     let extent = if arguments.micro { "micro".to_owned() } else { choice.extent };
     Ok(Results { format: Results::FORMAT, date, commit: arguments.commit.clone(), extent, machine, figures, missing })

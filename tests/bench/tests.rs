@@ -2,6 +2,9 @@
 // Only a part of each file is used here.
 #![allow(dead_code)]
 
+#[path = "rounds/cell.rs"]
+mod cell;
+mod choices;
 mod clock;
 mod compare;
 mod counts;
@@ -12,11 +15,15 @@ mod html;
 mod looks;
 mod network;
 mod path;
+#[path = "run/progress.rs"]
+mod progress;
 mod report;
+mod retries;
+mod signs;
 mod statistics;
 mod structure;
-mod subject;
 mod targets;
 mod verdicts;
 mod voids;
-mod workload;
+
+use gateway_tests::bench::{choice, subject, workload};

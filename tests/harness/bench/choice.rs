@@ -67,9 +67,8 @@ impl Part {
                 Subject::Tc,
                 Subject::Xdp,
             ],
-            // New flows need a pool of addresses, which einat has not.
-            Self::Establish => &[Subject::Nftables, Subject::Flowtable, Subject::Tc, Subject::Xdp],
-            Self::Rules => &[Subject::Nftables, Subject::Tc],
+            Self::Establish => &[Subject::Nftables, Subject::Flowtable, Subject::Einat, Subject::Tc, Subject::Xdp],
+            Self::Rules => &[Subject::Nftables, Subject::Tc, Subject::Xdp],
             Self::Footprint => &[Subject::Tc, Subject::Xdp],
         }
     }

@@ -82,7 +82,6 @@ fn one(run: &Run<'_>, door: &mut Path, rig: &mut Rig, flows: u32, packets: u32, 
     let sample = cell.measure(
         || door.measure(run.cpu, Range::of(flows), packets),
         || {
-            run.go_on()?;
             let during = through(run.cpu, rig, flows, packets, &mut answered);
             if during.is_err() {
                 answered = None;

@@ -20,8 +20,6 @@ Workloads (--only): family and translation, size of frames, number of flows, as 
   v4-snat v4-forward v4-plain v6-plain
   64 1514
   1 1k 100k 1m
-The full form leaves these out unless they are named: large packets but for 1k flows, since what is paid per byte does not depend on \
-their number; one flow, but for v4-snat; a million, but for v4-snat and v6-plain.
 
 A million flows through nftables need sysctl net.netfilter.nf_conntrack_max=1048576, which is the machine's own to set.
 
@@ -127,4 +125,34 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let status = command.status().with_context(|| format!("cannot run {}", bench.display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Whole {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn a_wrong_word_is_refused_before_anything_is_built() {
+        let Err(error) = Whole::try_parse_from(["bench", "--only", "gateway-xpd"]) else { panic!("it was taken") };
+        assert!(error.to_string().contains("nothing is named gateway-xpd"), "{error}");
+        let words = ["bench", "--only", "tcp", "--only", "v4-snat-64-1k"];
+        let error = run(&Whole::try_parse_from(words).unwrap().arguments).unwrap_err().to_string();
+        assert!(error.contains("leaves nothing to measure"), "{error}");
+    }
+
+    #[test]
+    fn the_help_lists_every_name() {
+        let help = help();
+        for name in Part::ALL.map(Part::name).into_iter().chain(Subject::ALL.map(Subject::name)) {
+            assert!(help.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
 }

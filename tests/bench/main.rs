@@ -2,7 +2,6 @@
 //!
 //! A bench target of its own, because it needs the daemon's library, which xtask must not.
 
-mod choice;
 mod clock;
 mod compare;
 mod counts;
@@ -26,10 +25,8 @@ mod rules;
 mod run;
 mod statistics;
 mod structure;
-mod subject;
 mod targets;
 mod tcp;
-mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +37,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use clap::Parser;
 use gateway_daemon::datapath::bench_object;
+use gateway_tests::bench::{choice, subject, workload};
 
 use choice::{Choice, Only, Part};
 use clock::CpuClock;
@@ -131,8 +129,8 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let cpu = CpuClock::of(arguments.cpu.unwrap_or(last));
     let files = tempfile::Builder::new().prefix("gateway-bench-").tempdir().context("no place for temporary files")?;
     let tools = Tools { object: bench_object(), gateway: &arguments.gateway, files: files.path() };
-    let choice = Choice::of(&arguments.only, arguments.full);
-    let run = Run::new(&cpu, tools, &choice.subjects, arguments.full, &interrupted);
+    let choice = Choice::of(&arguments.only, arguments.full)?;
+    let run = Run::new(&cpu, tools, &choice, arguments.full, &interrupted);
     run.say(&format!("measuring on CPU {}: {}", cpu.cpu(), choice.extent));
     let failed = if arguments.micro {
         parts::perform(&["micro"], |line| run.say(line), |_| micro::run(&run))
@@ -152,7 +150,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
         parts::perform(&choice.parts, |line| run.say(line), measure)
     };
     run.say("done");
-    let (figures, missing) = run.finish();
+    let (figures, missing) = run.finish()?;
     let machine = machine();
     let extent = if arguments.micro { "micro".to_owned() } else { choice.extent };
     Ok(Results { format: Results::FORMAT, date, commit: arguments.commit.clone(), extent, machine, figures, missing, failed })

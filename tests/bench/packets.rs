@@ -20,6 +20,7 @@ pub fn run(run: &Run<'_>, workloads: &[Workload]) -> Result<()> {
     for together in workloads.chunk_by(|one, next| one.setting() == next.setting()) {
         let setting = together[0].setting();
         run.say(&format!("packets: setting up {}", rig::describe(&setting)));
+        run.doing("setting up the generator's own way");
         let mut door = Path::door(run.tools.object, setting)?;
         let mut rigs = run.set_up(run.subjects, setting)?;
         if rigs.is_empty() {

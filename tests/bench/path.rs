@@ -3,7 +3,7 @@
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use aya::maps::{Array, DevMap, MapData};
 use aya::programs::tc::TcAttachType;
 use aya::programs::xdp::XdpMode;
@@ -11,12 +11,13 @@ use aya::programs::{SchedClassifier, TestRun, Xdp};
 use aya::{Ebpf, TestRunAttrs, TestRunOptions};
 use gateway_daemon::datapath::Raw;
 use gateway_ebpf::bench::{Config, FIRST_SERVICE, FrameV4, FrameV6, Layout, SERVICES, STRIDE, TTL, tail};
-use gateway_ebpf::bench::{template_v4, template_v6};
+use gateway_ebpf::bench::{macs, template_v4, template_v6};
 use gateway_tests::wait::wait_until;
 
 use crate::clock::CpuClock;
 use crate::counts::Counts;
-use crate::network::{EXTERNAL, GENERATOR_MAC, IN_MAC, INTERNAL, NETWORK, NETWORK_V6, Network, REMOTE, REMOTE_V6};
+use crate::network::{EXTERNAL, GENERATOR_MAC, IN_MAC, INTERNAL, NETWORK, NETWORK_V6, Network, OUT_MAC, REMOTE, REMOTE_V6, SINK_MAC};
+use crate::subject::Expected;
 use crate::workload::{Family, Nat, Setting, Size};
 
 /// Frames that the kernel injects at a time: the ring of a veth holds 256.
@@ -30,15 +31,6 @@ pub const POOL: ([u8; 4], [u8; 4]) = ([10, 88, 1, 0], [255, 255, 255, 240]);
 pub const SHIFT: u16 = 1000;
 /// The ports that are forwarded.
 pub const SERVICE_PORTS: std::ops::Range<u16> = FIRST_SERVICE..FIRST_SERVICE + SERVICES as u16;
-
-/// What the sink has to find.
-#[derive(Clone, Copy, Debug)]
-pub struct Expected {
-    /// The setting's translation takes place.
-    pub translated: bool,
-    /// The hop limit was lowered by one.
-    pub routed: bool,
-}
 
 /// Which flows a run sends packets of.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +142,7 @@ impl Path {
         }
         self.config = Config {
             template,
+            arrival: if routed { macs(OUT_MAC, SINK_MAC) } else { macs(GENERATOR_MAC, IN_MAC) },
             generate_to: self.network.generator,
             inside: self.network.inside,
             outside: self.network.outside,
@@ -227,7 +220,7 @@ impl Path {
     pub fn converse(&mut self, cpu: &CpuClock, range: Range) -> Result<f64> {
         let (nanoseconds, counts) = self.send(cpu, range, range.flows, true)?;
         counts.judge(range.flows)?;
-        ensure!(counts.replies == counts.sent, "{} of {} replies came back", counts.replies, counts.sent);
+        counts.judge_replies()?;
         Ok(nanoseconds as f64 / f64::from(range.flows))
     }
 
@@ -258,7 +251,7 @@ impl Path {
     pub fn lose(&mut self, cpu: &CpuClock, range: Range, packets: u32) -> Result<u64> {
         let (_, counts) = self.send(cpu, range, packets, false)?;
         counts.judge_right()?;
-        Ok(counts.sent - counts.received)
+        counts.lost()
     }
 
     /// Sends one packet and says at once whether it has arrived, and right.

@@ -46,7 +46,7 @@ pub struct Rig {
 
 /// Why there is no rig.
 pub enum Unavailable {
-    /// This machine does not have it; that is no failure.
+    /// This machine does not have it, or it does not do what the setting asks; that is no failure.
     Missing(String),
     /// It should have worked.
     Failed(anyhow::Error),
@@ -139,8 +139,15 @@ pub fn mode(subject: Subject) -> Option<Mode> {
     }
 }
 
-/// Whether this machine has what the subject needs, as far as that can be said without a set-up.
+/// Whether this machine has what the subject needs, as far as that can be said without a set-up, and it does what is asked.
 fn present(subject: Subject, setting: &Setting) -> Result<(), Unavailable> {
+    installed(subject, setting)?;
+    // After that: who is not there need not tell what else it lacks.
+    let unable = |why| Err(Unavailable::missing(format!("with {}: {why}", describe(setting))));
+    subject.cannot(setting).map_or(Ok(()), unable)
+}
+
+fn installed(subject: Subject, setting: &Setting) -> Result<(), Unavailable> {
     match subject {
         Subject::XdpForward if !on_path("xdp-forward") => {
             Err(Unavailable::missing("xdp-forward is not on PATH (xdp-tools 1.5 or newer; Debian 12 has 1.3 without it)"))

@@ -1,5 +1,7 @@
 //! Packets, in interleaved rounds: within one, the machine's state is nearly the same for everybody.
 
+mod cell;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -7,18 +9,14 @@ use gateway_ebpf::bench::BLOCK;
 use gateway_tests::figures::Sample;
 
 use crate::clock::CpuClock;
-use crate::figure::{Case, Figure, Metric};
+use crate::figure::{Case, Figure};
 use crate::path::{Path, Range};
 use crate::rig::Rig;
 use crate::run::Run;
 use crate::subject::Subject;
 use crate::workload::{Size, Workload};
 
-/// How often a measurement is repeated: when packets were lost, or the machine changed its speed meanwhile.
-const TRIES: u32 = 6;
-
-/// After so many rounds that stayed void from the beginning, the rest counts as void.
-const GIVE_UP: usize = 2;
+use cell::Cell;
 
 /// How many packets XDP may leave to tc before a run of the XDP datapath is void, of a thousand: a complete checksum that looks like a
 /// partial one is tc's, once in 65,536 flows.
@@ -61,92 +59,46 @@ pub fn measure(run: &Run<'_>, door: &mut Path, rigs: &mut [Rig], workload: &Work
     for rig in &mut *rigs {
         rig.path.prepare(workload.size);
     }
-    let begin = Instant::now();
-    let mut last = String::new();
     for round in 0..rounds {
-        last.clear();
+        let mut line = String::new();
         for place in 0..rigs.len() {
             run.go_on()?;
             // Another one begins each round, so that nobody always follows the same neighbour.
             let number = (place + round) % rigs.len();
+            let subject = rigs[number].subject;
+            run.doing(format!("{case}: round {} of {rounds}, {subject}", round + 1));
             let measured = one(run, door, &mut rigs[number], workload.flows, packets, &mut cells[number])?;
-            let added = measured.map_or("void".to_owned(), |s| format!("{:.0}", s.during - (s.before + s.after) / 2.0));
-            last += &format!(" {}={added}", rigs[number].subject);
-            cells[number].samples.push(measured);
+            line += &format!(" {subject}={}", cells[number].show(measured));
         }
-        if round == 0 {
-            run.say(&format!("{case}: {rounds} rounds, about {:.0} s", begin.elapsed().as_secs_f32() * rounds as f32));
-        }
+        run.say(&format!("{case}: round {} of {rounds}, raw added ns:{line}", round + 1));
     }
-    run.say(&format!("{case}: last round, raw added ns:{last}"));
-    let of = |cell: &Cell| cell.samples.iter().flatten().map(|s| (s.before + s.after) / 2.0).fold(f64::INFINITY, f64::min);
-    let fastest = cells.iter().map(of).fold(f64::INFINITY, f64::min);
+    let fastest = cells.iter().map(Cell::fastest).fold(f64::INFINITY, f64::min);
     Ok(rigs.iter().zip(cells).map(|(rig, cell)| cell.into_figure(case.clone(), rig.subject, fastest)).collect())
 }
 
-#[derive(Default)]
-struct Cell {
-    samples: Vec<Option<Sample>>,
-    voids: Vec<String>,
-    unsteady: u32,
-    /// When its flows were last answered.
-    answered: Option<Instant>,
-}
-
-impl Cell {
-    fn into_figure(self, case: Case, subject: Subject, fastest: f64) -> Figure {
-        Figure {
-            samples: self.samples.iter().map(|sample| sample.map(|sample| sample.added(fastest))).collect(),
-            raw: self.samples.iter().map(|sample| sample.map(|s| [s.before, s.during, s.after])).collect(),
-            void: self.voids,
-            unsteady: self.unsteady,
-            ..Figure::new(Metric::AddedNs, case, subject)
-        }
-    }
-}
-
-/// One measurement, repeated while it is void or unsteady. The last valid one counts even when unsteady: it is scaled, and the median
-/// bears with it.
+/// One measurement, repeated while it is void or unsteady.
 fn one(run: &Run<'_>, door: &mut Path, rig: &mut Rig, flows: u32, packets: u32, cell: &mut Cell) -> Result<Option<Sample>> {
-    // What was void twice over will not become valid by trying on, and takes the time of everybody else.
-    if cell.samples.len() >= GIVE_UP && cell.samples.iter().all(Option::is_none) {
-        return Ok(None);
-    }
-    let mut valid = None;
-    for _ in 0..TRIES {
-        let before = generator(door, run.cpu, flows, packets)?;
-        let during = match through(run.cpu, rig, flows, packets, &mut cell.answered) {
-            Ok(during) => during,
-            Err(error) => {
-                cell.voids.push(format!("{error:#}"));
-                cell.answered = None;
-                continue;
+    let mut answered = cell.answered;
+    let sample = cell.measure(
+        || door.measure(run.cpu, Range::of(flows), packets),
+        || {
+            let during = through(run.cpu, rig, flows, packets, &mut answered);
+            if during.is_err() {
+                answered = None;
             }
-        };
-        let after = generator(door, run.cpu, flows, packets)?;
-        let sample = Sample { before, during, after };
-        valid = Some(sample);
-        if sample.is_steady() {
-            break;
-        }
-        cell.unsteady += 1;
-    }
-    Ok(valid)
+            during
+        },
+    );
+    cell.answered = answered;
+    sample
 }
 
-/// The generator alone.
+/// The generator alone, once.
 ///
 /// # Errors
-/// When it does not work.
+/// When a packet is wrong or missing.
 pub fn generator(door: &mut Path, cpu: &CpuClock, flows: u32, packets: u32) -> Result<f64> {
-    let mut last = None;
-    for _ in 0..TRIES {
-        match door.measure(cpu, Range::of(flows), packets) {
-            Ok(cost) => return Ok(cost),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.context("no tries")?).context("the generator by itself does not work")
+    door.measure(cpu, Range::of(flows), packets).context("the generator by itself")
 }
 
 fn through(cpu: &CpuClock, rig: &mut Rig, flows: u32, packets: u32, answered: &mut Option<Instant>) -> Result<f64> {

@@ -1,16 +1,20 @@
 //! What all measurements share while the bench runs: the CPU, the tools, progress, Ctrl-C, and where the results go.
 
+mod progress;
+
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
+use crate::choice::{Choice, together};
 use crate::clock::CpuClock;
 use crate::figure::{Figure, Missing};
-use crate::rig::{Rig, Tools, Unavailable};
+use crate::rig::{self, Rig, Tools, Unavailable};
 use crate::subject::Subject;
 use crate::workload::Setting;
+
+use progress::{Progress, QUIET};
 
 /// A run of the bench.
 pub struct Run<'a> {
@@ -22,7 +26,7 @@ pub struct Run<'a> {
     pub subjects: &'a [Subject],
     /// The long form.
     pub full: bool,
-    start: Instant,
+    progress: Progress,
     interrupted: &'a AtomicBool,
     figures: RefCell<Vec<Figure>>,
     missing: RefCell<Vec<Missing>>,
@@ -31,14 +35,24 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run that begins now.
     #[must_use]
-    pub fn new(cpu: &'a CpuClock, tools: Tools<'a>, subjects: &'a [Subject], full: bool, interrupted: &'a AtomicBool) -> Self {
-        let start = Instant::now();
-        Self { cpu, tools, subjects, full, start, interrupted, figures: RefCell::default(), missing: RefCell::default() }
+    pub fn new(cpu: &'a CpuClock, tools: Tools<'a>, choice: &'a Choice, full: bool, interrupted: &'a AtomicBool) -> Self {
+        let progress = Progress::start(QUIET, |line| eprintln!("{line}"));
+        let subjects = &choice.subjects;
+        let run = Self { cpu, tools, subjects, full, progress, interrupted, figures: RefCell::default(), missing: RefCell::default() };
+        for lack in &choice.missing {
+            run.miss(&lack.what, &lack.why);
+        }
+        run
     }
 
     /// Shows where it stands.
     pub fn say(&self, line: &str) {
-        eprintln!("[{:6.1}s] {line}", self.start.elapsed().as_secs_f32());
+        self.progress.say(line);
+    }
+
+    /// Tells what begins now: shown again and again when it takes long.
+    pub fn doing(&self, what: impl ToString) {
+        self.progress.doing(what.to_string());
     }
 
     /// Nothing, as long as nobody has pressed Ctrl-C.
@@ -65,9 +79,16 @@ impl<'a> Run<'a> {
     }
 
     /// Everything that was recorded and missed.
-    #[must_use]
-    pub fn finish(self) -> (Vec<Figure>, Vec<Missing>) {
-        (self.figures.into_inner(), self.missing.into_inner())
+    ///
+    /// # Errors
+    /// When not one figure was recorded: a report without any is no report.
+    pub fn finish(self) -> Result<(Vec<Figure>, Vec<Missing>)> {
+        let (figures, missing) = (self.figures.into_inner(), self.missing.into_inner());
+        if figures.is_empty() {
+            let reasons: Vec<String> = missing.iter().map(|Missing { what, why }| format!("{what}: {why}")).collect();
+            bail!("not one figure was measured: {}. {}", reasons.join("; "), together());
+        }
+        Ok((figures, missing))
     }
 
     /// The wanted ones of these subjects.
@@ -81,8 +102,9 @@ impl<'a> Run<'a> {
     /// When one that should work does not.
     pub fn set_up(&self, subjects: &[Subject], setting: Setting) -> Result<Vec<Rig>> {
         let mut rigs = Vec::new();
-        for subject in subjects.iter().filter(|subject| subject.can(&setting)) {
+        for subject in subjects {
             self.go_on()?;
+            self.doing(format!("setting up {subject}: {}", rig::describe(&setting)));
             match Rig::set_up(*subject, setting, self.tools) {
                 Ok(rig) => rigs.push(rig),
                 Err(Unavailable::Missing(why)) => self.miss(subject, why),

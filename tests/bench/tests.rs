@@ -2,6 +2,9 @@
 // Only a part of each file is used here.
 #![allow(dead_code)]
 
+#[path = "rounds/cell.rs"]
+mod cell;
+mod choices;
 mod clock;
 mod compare;
 #[path = "tcp/contents.rs"]
@@ -18,13 +21,17 @@ mod looks;
 mod network;
 mod parts;
 mod path;
+#[path = "run/progress.rs"]
+mod progress;
 mod report;
+mod retries;
+mod signs;
 mod statistics;
 mod structure;
-mod subject;
 mod targets;
 #[path = "tcp/tests.rs"]
 mod tcp;
 mod verdicts;
 mod voids;
-mod workload;
+
+use gateway_tests::bench::{choice, subject, workload};

@@ -3,6 +3,7 @@
 //! Free of the daemon on purpose: xtask builds this before the BPF toolchain is there. The packet core is here as a pure library only.
 
 pub mod appliance;
+pub mod bench;
 pub mod control;
 pub mod figures;
 pub mod frames;

@@ -4,23 +4,15 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
+use gateway_tests::bench::choice::{Choice, Only, Part, together};
+use gateway_tests::bench::subject::Subject;
 
 use crate::progress::Progress;
 use crate::shell::{answer, interruption};
 use crate::{product, setup};
 
+/// What no name says, behind the lists of names.
 const EXAMPLES: &str = "\
-Parts (--only):
-  packets    CPU time per packet, by the bench's own generator
-  tcp        bulk (iperf3), requests, connections, by real programs, with default offloads
-  establish  RFC 9693: connection establishment rate, capacity, tear-down rate
-  rules      a reload under traffic, and a new flow, against 10, 1,000 and 10,000 rules
-  footprint  memory per flow, memory and CPU time of the daemon, time until it forwards
-
-Subjects (--only):
-  xdp-redirect xdp-devmap xdp-fib xdp-forward tc-redirect kernel-routing
-  nftables nftables-flowtable einat gateway-tc gateway-xdp
-
 What the machine does not have is shown as not measured, with the reason. xdp-devmap is the limit that ratios are taken to, tc-redirect \
 that of TCP; xdp-fib does what xdp-forward does, which Debian 12 lacks.
 
@@ -31,7 +23,8 @@ Workloads (--only): family and translation, size of frames, number of flows, as 
 
 A million flows through nftables need sysctl net.netfilter.nf_conntrack_max=1048576, which is the machine's own to set.
 
-Words of one kind add up, words of different kinds narrow each other down: --only gateway-xdp --only nftables --only v4-snat-64-1k.
+Words of one kind add up, words of different kinds narrow each other down: --only gateway-xdp --only nftables --only v4-snat-64-1k. \
+What they name and no figure can have is shown as not measured, and where nothing is left the bench says so before it builds.
 
 Examples:
   cargo xtask bench                                     everything in short, 2 to 3 minutes
@@ -43,18 +36,25 @@ Examples:
 How: frames are injected by the kernel (BPF_PROG_TEST_RUN, live frames) on one CPU: the generator, the gateway and the sink all run \
 there, so CPU time over packets is the whole cost, and no packet is lost. What is reported is that cost minus the generator's own, \
 which is measured just before and just after. Rounds go through all subjects in turn, and ratios pair figures of one round, because a \
-shared machine changes its speed all the time. Each packet is verified at its receiver, checksums, addresses, ports and hop limit; a \
-run with a wrong or missing one is void. A void try makes the exit code 1, even if a later one was whole, and so does a part that fails; \
-what the others have measured is shown and written all the same.
+shared machine changes its speed all the time. Each packet is verified at its receiver, MACs, checksums, addresses, ports and hop limit; \
+a run with a wrong, missing or repeated one is void. A void try makes the exit code 1, even if a later one was whole, and so does a part \
+that fails; what the others have measured is shown and written all the same.
 
 A comparison first divides timed figures by those of kernel routing (or the limit) of the same round, since another day's machine is \
 another machine. It then says \"faster\" or \"slower\" of ours only where the 95 % interval of the ratio lies beyond what the controls, \
 which are not ours and so have not changed, did by themselves between the two runs; \"same\" where it lies within 5 %, and \"not \
 distinguishable\" otherwise. Fewer than six rounds say nothing.";
 
+/// The names that `--only` knows, and the rest.
+fn help() -> String {
+    let parts: String = Part::ALL.map(|part| format!("  {:<18} {}\n", part.name(), part.title())).concat();
+    let subjects: String = Subject::ALL.map(|subject| format!("  {:<18} {}\n", subject.name(), subject.title())).concat();
+    format!("Parts (--only):\n{parts}\nSubjects (--only):\n{subjects}\n{}.\n\n{EXAMPLES}", together())
+}
+
 /// What `bench` is asked for.
 #[derive(clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = help())]
 pub struct Arguments {
     /// Few rounds of small packets with source NAT, and everything else in short: two to three minutes. This is what you get without a word.
     #[arg(long, conflicts_with = "full")]
@@ -67,7 +67,7 @@ pub struct Arguments {
     micro: bool,
     /// Measure only this: a part, a subject or a workload. May be repeated. `--help` lists them.
     #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
+    only: Vec<Only>,
     /// Write everything, with every sample, into this file too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -88,8 +88,11 @@ pub struct Arguments {
 /// Builds, and runs the bench.
 ///
 /// # Errors
-/// When not root, or when something does not build. What the bench finds is the exit code's to tell.
+/// When the words of `--only` leave nothing to measure, when not root, or when something does not build. What the bench finds is the exit
+/// code's to tell.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    // The bench does the same again; here a mistake in a word does not cost two builds.
+    Choice::of(&arguments.only, arguments.full)?;
     let progress = Progress::start();
     let root = rustix::process::geteuid().is_root() || arguments.show.is_some();
     ensure!(root, "the bench makes network namespaces and loads BPF programs, which needs root");
@@ -111,7 +114,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     for name in &arguments.only {
-        command.args(["--only", name]);
+        command.args(["--only", &name.to_string()]);
     }
     let files = [("--json", &arguments.json), ("--html", &arguments.html), ("--compare", &arguments.compare), ("--show", &arguments.show)];
     for (flag, file) in files {
@@ -124,4 +127,34 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let status = command.status().with_context(|| format!("cannot run {}", bench.display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Whole {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn a_wrong_word_is_refused_before_anything_is_built() {
+        let Err(error) = Whole::try_parse_from(["bench", "--only", "gateway-xpd"]) else { panic!("it was taken") };
+        assert!(error.to_string().contains("nothing is named gateway-xpd"), "{error}");
+        let words = ["bench", "--only", "tcp", "--only", "v4-snat-64-1k"];
+        let error = run(&Whole::try_parse_from(words).unwrap().arguments).unwrap_err().to_string();
+        assert!(error.contains("leaves nothing to measure"), "{error}");
+    }
+
+    #[test]
+    fn the_help_lists_every_name() {
+        let help = help();
+        for name in Part::ALL.map(Part::name).into_iter().chain(Subject::ALL.map(Subject::name)) {
+            assert!(help.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
 }

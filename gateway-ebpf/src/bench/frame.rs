@@ -29,12 +29,14 @@ pub trait Layout: Copy + Default {
     const TAIL: usize;
     /// The IP header has a checksum.
     const HEADER_CHECKSUM: bool;
+    /// The byte that holds the hop limit; the protocol is its neighbour in the half word.
+    const HOP: usize;
+    /// The half word that holds a length of the IP packet.
+    const LENGTH: usize;
     /// One word.
     fn word(&self, at: usize) -> u32;
     /// Another word in its place.
     fn put(&mut self, at: usize, word: u32);
-    /// The hop limit.
-    fn ttl(&self) -> u32;
 }
 
 impl Layout for FrameV4 {
@@ -44,6 +46,8 @@ impl Layout for FrameV4 {
     const WORDS: usize = 15;
     const TAIL: usize = TAIL_V4;
     const HEADER_CHECKSUM: bool = true;
+    const HOP: usize = 22;
+    const LENGTH: usize = 8;
 
     #[inline(always)]
     fn word(&self, at: usize) -> u32 {
@@ -53,11 +57,6 @@ impl Layout for FrameV4 {
     #[inline(always)]
     fn put(&mut self, at: usize, word: u32) {
         self[at] = word;
-    }
-
-    #[inline(always)]
-    fn ttl(&self) -> u32 {
-        self[5].to_ne_bytes()[2] as u32
     }
 }
 
@@ -68,6 +67,8 @@ impl Layout for FrameV6 {
     const WORDS: usize = 18;
     const TAIL: usize = TAIL_V6;
     const HEADER_CHECKSUM: bool = false;
+    const HOP: usize = 21;
+    const LENGTH: usize = 9;
 
     #[inline(always)]
     fn word(&self, at: usize) -> u32 {
@@ -77,11 +78,6 @@ impl Layout for FrameV6 {
     #[inline(always)]
     fn put(&mut self, at: usize, word: u32) {
         self[at] = word;
-    }
-
-    #[inline(always)]
-    fn ttl(&self) -> u32 {
-        self[5].to_ne_bytes()[1] as u32
     }
 }
 
@@ -123,10 +119,10 @@ pub(super) const fn host_half<L: Layout>() -> usize {
     L::SOURCE * 2 + L::ADDRESS
 }
 
-/// The frame of a flow, complete with checksums.
+/// The frame of a flow, complete with checksums. `serial` tells it from the flow's other frames.
 #[inline(always)]
 #[must_use]
-pub fn stamp<L: Layout>(config: &Config, numbers: Numbers) -> L {
+pub fn stamp<L: Layout>(config: &Config, numbers: Numbers, serial: u16) -> L {
     let mut frame = L::default();
     let mut at = 0;
     while at < L::WORDS {
@@ -138,7 +134,7 @@ pub fn stamp<L: Layout>(config: &Config, numbers: Numbers) -> L {
     put_half(&mut frame, L::PORTS * 2 + 1, port.wire());
     put_half(&mut frame, L::PORTS * 2 + 2, service.wire());
     frame.put(L::PORTS + 3, halves(host, port.wire()));
-    frame.put(L::PORTS + 4, halves(service.wire(), 0));
+    frame.put(L::PORTS + 4, halves(service.wire(), serial));
     if L::HEADER_CHECKSUM {
         let sum = !checksum::fold(header_sum(&frame));
         put_half(&mut frame, 12, sum);
@@ -210,6 +206,13 @@ pub fn template_v6(source: [u8; 6], gateway: [u8; 6], network: [u8; 16], destina
     bytes[58..60].copy_from_slice(&payload);
     bytes[62..64].copy_from_slice(&MAGIC.to_ne_bytes());
     words(&bytes)
+}
+
+/// Both MACs of a frame, as words of the wire.
+#[must_use]
+pub fn macs(source: [u8; 6], destination: [u8; 6]) -> [u32; 3] {
+    let [a, b, c, ..] = words(&ethernet(source, destination, [0; 2]));
+    [a, b, c]
 }
 
 fn ethernet(source: [u8; 6], destination: [u8; 6], ethertype: [u8; 2]) -> [u8; WORDS * 4] {

@@ -4,11 +4,13 @@
 //! packet by itself, without a table. Small frames end behind the numbers; large ones have a tail, which nobody on the way may touch.
 
 mod check;
+mod fault;
 mod frame;
 pub mod structures;
 
-pub use check::{answer, has_right_checksums, has_right_headers, is_of_flow, is_ours, is_right_reply};
-pub use frame::{FrameV4, FrameV6, Layout, TAIL_V4, TAIL_V6, stamp, tail, template_v4, template_v6};
+pub use check::{answer, has_right_checksums, has_right_headers, has_right_hop, is_of_flow, is_ours, is_right_reply, mark};
+pub use fault::{Fault, SPOILT, spoil};
+pub use frame::{FrameV4, FrameV6, Layout, TAIL_V4, TAIL_V6, macs, stamp, tail, template_v4, template_v6};
 
 use crate::abi::{Abi, Port};
 
@@ -28,8 +30,6 @@ pub const STRIDE: u32 = 7919;
 pub const TTL: u8 = 64;
 /// Bytes of a large frame, without the check sequence.
 pub const LARGE: usize = 1514;
-/// The flow whose packets the faulty forwarder spoils. A flow, not every so-many-th packet: CPUs that share the work do not share a count.
-pub const SPOILT: u32 = 0;
 
 /// The lowest host number of the internal network, as the last byte of its address.
 pub const FIRST_HOST: u8 = 10;
@@ -47,6 +47,8 @@ const WORDS: usize = 18;
 pub struct Config {
     /// The frame of host 0 with zeros in place of everything that differs between flows, as words of the wire.
     pub template: [u32; WORDS],
+    /// The MACs with which frames arrive at the sink, as words of the wire: [`macs`]. A reply arrives with those of the template, exchanged.
+    pub arrival: [u32; 3],
     /// Where the generator sends: an interface index of its own namespace.
     pub generate_to: u32,
     /// The gateway's interface on the generator's side: an index of the gateway's namespace.
@@ -81,21 +83,7 @@ pub struct Config {
 
 impl Abi for Config {}
 
-/// How the faulty forwarder spoils a packet: the proof that the bench notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Fault {
-    /// Not at all.
-    None = 0,
-    /// One bit of the payload is turned.
-    Corrupt = 1,
-    /// It is lost.
-    Lose = 2,
-    /// Its destination port is another one, with a right checksum.
-    Misdirect = 3,
-}
-
-/// What is counted, by index into the map `COUNTERS`.
+/// What is counted, by index into the one element of the map `COUNTERS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Counter {
@@ -103,7 +91,7 @@ pub enum Counter {
     Received = 0,
     /// Packets at the sink with a wrong IPv4 or UDP checksum.
     BadChecksum = 1,
-    /// Packets at the sink with wrong addresses, ports, or hop limit.
+    /// Packets at the sink with wrong MACs, ethertype, addresses, ports, length, or hop limit.
     BadHeader = 2,
     /// Right replies.
     Replies = 3,
@@ -111,10 +99,18 @@ pub enum Counter {
     BadReplies = 4,
     /// Frames that the generator has made: its place in the round of flows.
     Sent = 5,
+    /// The sum of the [`mark`]s of all frames that the generator has made.
+    SentMarks = 6,
+    /// The same of the right packets at the sink: a lost packet and a repeated one cancel out in a count, but not here.
+    ReceivedMarks = 7,
+    /// The same of the right replies.
+    ReplyMarks = 8,
+    /// One program at a time: repetitions that found the frame as the one before should have left it.
+    Left = 9,
 }
 
 /// How many [`Counter`]s there are.
-pub const COUNTERS: u32 = 6;
+pub const COUNTERS: usize = 10;
 
 /// The numbers that tell one flow from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

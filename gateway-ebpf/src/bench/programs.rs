@@ -14,13 +14,13 @@ use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use gateway_ebpf::bench::{
     COUNTERS as COUNTERS_LEN, Config, Counter, FrameV4, FrameV6, Layout, Numbers, answer, has_right_checksums, has_right_headers, is_ours,
-    is_right_reply, stamp,
+    is_right_reply, mark, stamp,
 };
 
 #[map]
 pub static BENCH: Array<Config> = Array::with_max_entries(1, 0);
 #[map]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
+pub static COUNTERS: PerCpuArray<[u64; COUNTERS_LEN]> = PerCpuArray::with_max_entries(1, 0);
 /// The flow of the generator's next frame.
 #[map]
 pub static NEXT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
@@ -30,10 +30,28 @@ const PARTS: usize = 3;
 
 #[inline(always)]
 fn count(counter: Counter) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(counter as u32) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
         // SAFETY: the element lives as long as the program, and only this CPU writes it.
-        unsafe { *counter += 1 };
+        unsafe { (*counters)[counter as usize] += 1 };
     }
+}
+
+/// Counts a frame, and adds its mark.
+#[inline(always)]
+fn count_marked<L: Layout>(counter: Counter, marks: Counter, frame: &L) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        // SAFETY: as in `count`.
+        let counters = unsafe { &mut *counters };
+        counters[counter as usize] += 1;
+        counters[marks as usize] = counters[marks as usize].wrapping_add(mark(frame));
+    }
+}
+
+/// How many frames the generator has made: the next one's serial number, in its last 16 bits.
+#[inline(always)]
+fn serial() -> u16 {
+    // SAFETY: as in `count`.
+    COUNTERS.get_ptr(0).map_or(0, |counters| unsafe { (*counters)[Counter::Sent as usize] as u16 })
 }
 
 /// Headers and numbers, when they are there.
@@ -95,9 +113,10 @@ fn generate<L: Layout>(ctx: &XdpContext) -> Option<u32> {
     let frame = frame::<L>(ctx.data(), ctx.data_end())?;
     let config = BENCH.get(0)?;
     let numbers = next_flow(config)?;
+    let stamped: L = stamp(config, numbers, serial());
+    count_marked(Counter::Sent, Counter::SentMarks, &stamped);
     // SAFETY: `frame` has checked the bounds.
-    unsafe { *frame = stamp(config, numbers) };
-    count(Counter::Sent);
+    unsafe { *frame = stamped };
     Some(redirect(config.generate_to))
 }
 
@@ -134,7 +153,7 @@ fn sink<L: Layout>(ctx: &XdpContext) -> Option<u32> {
         count(Counter::BadHeader);
         return Some(XDP_DROP);
     }
-    count(Counter::Received);
+    count_marked(Counter::Received, Counter::ReceivedMarks, arrived);
     if config.return_to == 0 {
         return Some(XDP_DROP);
     }
@@ -167,7 +186,11 @@ fn reply<L: Layout>(ctx: &XdpContext) -> Option<u32> {
         Some(tail) => is_right_reply(arrived, config, tail),
         None => false,
     };
-    count(if right { Counter::Replies } else { Counter::BadReplies });
+    if right {
+        count_marked(Counter::Replies, Counter::ReplyMarks, arrived);
+    } else {
+        count(Counter::BadReplies);
+    }
     Some(XDP_DROP)
 }
 

@@ -21,13 +21,21 @@ fn sum(bytes: impl Iterator<Item = u8>) -> u32 {
 fn v4(large: bool) -> Config {
     let template = template_v4(MACS[0], MACS[1], [10, 77, 0, 0], REMOTE, large);
     let tail_sum = if large { sum(tail::<FrameV4>()) } else { 0 };
-    Config { template, flows: FLOWS, remote: u32::from_ne_bytes(REMOTE), ttl: TTL as u32, tail_sum, ..Config::default() }
+    Config {
+        template,
+        arrival: macs(MACS[0], MACS[1]),
+        flows: FLOWS,
+        remote: u32::from_ne_bytes(REMOTE),
+        ttl: TTL as u32,
+        tail_sum,
+        ..Config::default()
+    }
 }
 
 fn v6(large: bool) -> Config {
     let template = template_v6(MACS[0], MACS[1], NETWORK_V6, REMOTE_V6, large);
     let tail_sum = if large { sum(tail::<FrameV6>()) } else { 0 };
-    Config { template, flows: FLOWS, ttl: TTL as u32, tail_sum, ..Config::default() }
+    Config { template, arrival: macs(MACS[0], MACS[1]), flows: FLOWS, ttl: TTL as u32, tail_sum, ..Config::default() }
 }
 
 fn bytes<L: Layout>(frame: &L, large: bool) -> Vec<u8> {
@@ -63,7 +71,7 @@ fn every_flow_has_a_frame_of_its_own<L: Layout>(config: &Config, flows: impl Ite
     let mut all = HashSet::new();
     let mut expected = 0;
     for flow in flows {
-        let frame: L = stamp(config, Numbers::of(flow));
+        let frame: L = stamp(config, Numbers::of(flow), flow as u16);
         assert!(is_ours(&frame) && has_right_checksums(&frame, config.tail_sum) && has_right_headers(&frame, config));
         let (source, port, destination, service) = seen(&bytes(&frame, config.tail_sum != 0));
         assert_ne!(source, destination);
@@ -83,7 +91,7 @@ fn every_flow_has_a_frame_of_its_own_with_right_checksums() {
 }
 
 fn an_answer_exchanges<L: Layout>(config: &Config) {
-    let frame: L = stamp(config, Numbers::of(4321));
+    let frame: L = stamp(config, Numbers::of(4321), 9);
     let back = answer(&frame);
     let large = config.tail_sum != 0;
     let (source, port, destination, service) = seen(&bytes(&frame, large));
@@ -103,7 +111,7 @@ fn an_answer_exchanges_both_ends() {
 /// Turns one bit of each byte; everything from `begin` on is under a checksum. Except the mark, which decides first whether the frame is
 /// ours.
 fn each_damaged_byte<L: Layout>(config: &Config, begin: usize, mark: std::ops::Range<usize>) {
-    let frame: L = stamp(config, Numbers::of(77));
+    let frame: L = stamp(config, Numbers::of(77), 9);
     for at in (begin..L::WORDS * 4).filter(|at| !mark.contains(at)) {
         let mut damaged = frame;
         damaged.put(at / 4, frame.word(at / 4) ^ (0x10 << (at % 4 * 8)));
@@ -121,7 +129,7 @@ fn each_damaged_byte_is_noticed() {
 #[test]
 fn a_damaged_tail_is_noticed() {
     let config = v4(true);
-    let frame: FrameV4 = stamp(&config, Numbers::of(77));
+    let frame: FrameV4 = stamp(&config, Numbers::of(77), 9);
     assert!(has_right_checksums(&frame, config.tail_sum));
     assert!(!has_right_checksums(&frame, config.tail_sum ^ 0x10));
     let words: HashSet<u16> =
@@ -129,10 +137,78 @@ fn a_damaged_tail_is_noticed() {
     assert_eq!(words.len(), TAIL_V4 / 2);
 }
 
+/// Each fault within a packet, by what is wrong of it: checksums or headers.
+fn each_fault<L: Layout>(config: &Config) {
+    let frame: L = stamp(config, Numbers::of(SPOILT), 7);
+    let after = |fault: Fault| {
+        let mut frame = frame;
+        spoil(&mut frame, fault as u32);
+        assert!(is_ours(&frame));
+        (has_right_checksums(&frame, config.tail_sum), has_right_headers(&frame, config))
+    };
+    assert_eq!(after(Fault::None), (true, true));
+    assert!(!after(Fault::Corrupt).0);
+    for fault in [Fault::Misdirect, Fault::Hop, Fault::Source, Fault::Destination, Fault::Ethertype, Fault::Length] {
+        assert_eq!(after(fault), (true, false), "{fault:?}");
+    }
+}
+
+#[test]
+fn each_fault_is_noticed() {
+    each_fault::<FrameV4>(&v4(false));
+    each_fault::<FrameV6>(&v6(false));
+    each_fault::<FrameV6>(&v6(true));
+}
+
+/// Turns one bit of each byte that no checksum covers.
+fn each_damaged_byte_in_front<L: Layout>(config: &Config, uncovered: impl Iterator<Item = usize>) {
+    let frame: L = stamp(config, Numbers::of(77), 9);
+    let back = answer(&frame);
+    let replied = Config { ttl: TTL as u32 + 1, ..*config };
+    assert!(has_right_headers(&frame, config) && is_right_reply(&back, &replied, config.tail_sum));
+    for at in uncovered {
+        let damaged = |frame: &L| {
+            let mut damaged = *frame;
+            damaged.put(at / 4, frame.word(at / 4) ^ (0x10 << (at % 4 * 8)));
+            damaged
+        };
+        assert!(!has_right_headers(&damaged(&frame), config), "byte {at}");
+        assert!(!is_right_reply(&damaged(&back), &replied, config.tail_sum), "byte {at} of a reply");
+    }
+}
+
+#[test]
+fn what_no_checksum_covers_is_noticed() {
+    each_damaged_byte_in_front::<FrameV4>(&v4(false), 0..14);
+    // IPv6: version, class, flow label, length, next header and hop limit too.
+    each_damaged_byte_in_front::<FrameV6>(&v6(false), 0..22);
+}
+
+#[test]
+fn a_frame_in_place_of_another_changes_the_sum_of_marks() {
+    let config = v4(false);
+    let marks = |packets: &[(u32, u16)]| {
+        let of = |(flow, serial): &(u32, u16)| mark(&stamp::<FrameV4>(&config, Numbers::of(*flow), *serial));
+        packets.iter().map(of).fold(0, u64::wrapping_add)
+    };
+    // One flow's, several flows', and the case in which sums of plain numbers agree: the outer two in place of the inner two.
+    for [sent, arrived] in [
+        [&[(5, 1), (5, 2)][..], &[(5, 2), (5, 2)]],
+        [&[(5, 1), (6, 1)], &[(5, 1), (5, 1)]],
+        [&[(5, 1), (5, 2), (5, 3), (5, 4)], &[(5, 2), (5, 2), (5, 3), (5, 3)]],
+    ] {
+        assert_ne!(marks(sent), marks(arrived));
+    }
+    let mut all: Vec<(u32, u16)> = (0..2000).map(|number| (number % 1000, number as u16)).collect();
+    let sum = marks(&all);
+    all.reverse();
+    assert_eq!(marks(&all), sum);
+}
+
 #[test]
 fn a_missing_translation_is_noticed() {
     let config = v4(false);
-    let frame: FrameV4 = stamp(&config, Numbers::of(1));
+    let frame: FrameV4 = stamp(&config, Numbers::of(1), 9);
     let external = u32::from_ne_bytes([10, 88, 1, 0]);
     assert!(!has_right_headers(&frame, &Config { external, external_mask: u32::from_ne_bytes([255, 255, 255, 240]), ..config }));
     assert!(!has_right_headers(&frame, &Config { ttl: TTL as u32 - 1, ..config }));
@@ -143,7 +219,7 @@ fn a_missing_translation_is_noticed() {
 #[test]
 fn an_address_of_the_pool_and_a_forwarded_port_are_right() {
     let config = v4(false);
-    let mut frame: FrameV4 = stamp(&config, Numbers::of(1));
+    let mut frame: FrameV4 = stamp(&config, Numbers::of(1), 9);
     // 10.88.1.7, and port 6000 in place of 5000.
     frame[6] = u32::from_ne_bytes([frame[6].to_ne_bytes()[0], frame[6].to_ne_bytes()[1], 10, 88]);
     frame[7] = u32::from_ne_bytes([1, 7, 10, 88]);

@@ -130,11 +130,12 @@ pub fn run(run: &Run<'_>) -> Result<()> {
     }
     for case in CoreCase::ALL {
         run.go_on()?;
+        run.doing(format!("micro: counting {case}, {ROUNDS} times"));
         let samples: Vec<Option<f64>> = (0..ROUNDS).map(|_| count(case).map(Some)).collect::<Result<_>>()?;
         let subject = if case.is_xdp() { Subject::Xdp } else { Subject::Tc };
         run.record([Figure::with(Metric::Instructions, Case::of(case), subject, samples)]);
+        run.say(&format!("micro: {case} counted"));
     }
-    run.say("micro: core counted");
     Ok(())
 }
 

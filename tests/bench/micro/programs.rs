@@ -7,9 +7,11 @@ use anyhow::{Context, Result, ensure};
 use aya::TestRunOptions;
 use aya::maps::{MapData, ProgramArray};
 use aya::programs::{ProgramFd, SchedClassifier, TestRun, TestRunResult, Xdp, loaded_programs};
-use gateway_ebpf::bench::{BLOCK, template_v4};
+use gateway_ebpf::bench::{BLOCK, HOSTS, PORTS, TTL, template_v4};
 
+use crate::counts::Counts;
 use crate::figure::{Case, Figure, Metric};
+use crate::fresh::Fresh;
 use crate::network::{HOST, IN_MAC, OUT_MAC, SINK_MAC};
 use crate::path::{Path, Range};
 use crate::rig::Rig;
@@ -22,7 +24,7 @@ const REPEAT: u32 = 100_000;
 /// New flows in a sample: together they stay below what may be half open at a time.
 const NEW: u32 = 3000;
 /// Samples.
-const ROUNDS: u32 = 9;
+const ROUNDS: usize = 9;
 /// Few enough for the caches, and more than one.
 const FEW: u32 = 1000;
 
@@ -51,6 +53,13 @@ enum Packets {
     New,
     /// From outside, where no rule lets anything in.
     Refused,
+}
+
+impl Packets {
+    /// The hop limit that a frame is left with: whoever forwards it lowers it, and nobody else does.
+    fn left(self) -> u32 {
+        u32::from(TTL) - u32::from(matches!(self, Self::Established(_) | Self::New))
+    }
 }
 
 struct Probe {
@@ -103,22 +112,28 @@ fn measure(run: &Run<'_>, rig: &mut Rig, family: &str) -> Result<()> {
             Figure::new(Metric::ProgramNs, Case::of(format!("{family}-{}", probe.name)), subject)
         })
         .collect();
+    let mut fresh = Fresh::default();
+    // The endpoints of the first block have their mappings.
+    fresh.next(HOSTS * PORTS)?;
     for round in 0..ROUNDS {
+        let new = fresh.next(NEW)?;
         for (probe, figure) in probes.iter().zip(&mut figures) {
             run.go_on()?;
+            run.doing(format!("micro: {family}-{}, sample {} of {ROUNDS}", probe.name, round + 1));
             let (index, idle) = if probe.hook == Hook::Xdp { (0, XDP_PASS) } else { (1, TC_ACT_OK) };
-            let base = once(run, rig, probe, round, &nothing[index])?;
-            ensure!(base.return_value == idle, "{}: nothing answered {}", probe.name, base.return_value);
-            let mut whole = once(run, rig, probe, round, &targets[index])?;
-            if whole.return_value != probe.answer && matches!(probe.packets, Packets::Established(_)) {
+            let base = once(run, rig, probe, new, &nothing[index], u32::from(TTL))?;
+            base.judge(idle).with_context(|| format!("{}: nothing at all", probe.name))?;
+            let mut whole = once(run, rig, probe, new, &targets[index], probe.packets.left())?;
+            if let (Err(error), Packets::Established(_)) = (whole.judge(probe.answer), probe.packets) {
                 // A neighbour or a route has changed: each flow is decided anew by a real packet first, as it would be by the next one.
+                run.say(&format!("micro: {family}-{} is repeated: {error:#}", probe.name));
                 rig.path.converse(run.cpu, Range::of(BLOCK)).context("bringing the flows up to date")?;
-                whole = once(run, rig, probe, round, &targets[index])?;
+                whole = once(run, rig, probe, new, &targets[index], probe.packets.left())?;
             }
-            let answered = whole.return_value as i32;
-            ensure!(whole.return_value == probe.answer, "{}: the program answered {answered} in place of {}", probe.name, probe.answer);
-            figure.samples.push(Some(whole.duration.as_nanos() as f64 - base.duration.as_nanos() as f64));
+            whole.judge(probe.answer).with_context(|| format!("{}: the program", probe.name))?;
+            figure.samples.push(Some(whole.nanoseconds - base.nanoseconds));
         }
+        run.say(&format!("micro: programs, {family}: sample {} of {ROUNDS}", round + 1));
     }
     run.record(figures);
     Ok(())
@@ -135,8 +150,30 @@ fn nothing(path: &mut Path) -> Result<[ProgramFd; 2]> {
     Ok([xdp, tc.fd()?.try_clone()?])
 }
 
-/// One sample: stamped frames through one target.
-fn once(run: &Run<'_>, rig: &mut Rig, probe: &Probe, round: u32, target: &ProgramFd) -> Result<TestRunResult> {
+/// What a sample gave.
+struct Outcome {
+    /// Of one repetition.
+    nanoseconds: f64,
+    /// How often the frame was stamped.
+    repeat: u32,
+    /// Repetitions that left the frame as they should.
+    left: u64,
+    /// The last repetition's answer.
+    answer: u32,
+}
+
+impl Outcome {
+    /// That every repetition gave this answer: the last one by the kernel's word, those before by what they have left of the frame.
+    fn judge(&self, answer: u32) -> Result<()> {
+        ensure!(self.answer == answer, "the last repetition answered {} in place of {answer}", self.answer as i32);
+        let before = u64::from(self.repeat) - 1;
+        ensure!(self.left == before, "{} of {before} repetitions left the frame as it should be", self.left);
+        Ok(())
+    }
+}
+
+/// One sample: stamped frames through one target, which leaves them with the hop limit `left`.
+fn once(run: &Run<'_>, rig: &mut Rig, probe: &Probe, new: Range, target: &ProgramFd, left: u32) -> Result<Outcome> {
     let v4 = rig.setting.family == Family::V4;
     let path = &mut rig.path;
     let before = *path.config();
@@ -144,12 +181,13 @@ fn once(run: &Run<'_>, rig: &mut Rig, probe: &Probe, round: u32, target: &Progra
         Packets::Established(flows) => (Range::of(flows), REPEAT, path.network.inside),
         // Beyond the block that is established.
         Packets::Unknown => (Range { first: 9 * BLOCK, flows: FEW }, REPEAT, path.network.inside),
-        Packets::New => (Range { first: BLOCK + round * NEW, flows: NEW }, NEW, path.network.inside),
+        Packets::New => (new, NEW, path.network.inside),
         Packets::Refused => {
             path.config().template = template_v4(SINK_MAC, OUT_MAC, [10, 88, 0, 0], HOST, false);
             (Range::of(FEW), REPEAT, path.network.outside)
         }
     };
+    path.config().ttl = left;
     path.choose(range);
     path.write()?;
     let (table, program) = match (probe.hook, v4) {
@@ -164,6 +202,7 @@ fn once(run: &Run<'_>, rig: &mut Rig, probe: &Probe, round: u32, target: &Progra
     frame[..6].copy_from_slice(&IN_MAC);
     let room = gateway_tests::Namespace::existing(path.network.gateway.name());
     let ebpf = path.object();
+    let counted = Counts::read(ebpf)?;
     let mut jump: ProgramArray<&mut MapData> = ebpf.map_mut(table).context("the bench's object lacks a map")?.try_into()?;
     jump.set(0, target, 0).context("the kernel does not let the bench jump into the program")?;
     let result: TestRunResult = room.within(|| -> Result<TestRunResult> {
@@ -189,6 +228,7 @@ fn once(run: &Run<'_>, rig: &mut Rig, probe: &Probe, round: u32, target: &Progra
             Ok(program.test_run(TestRunOptions { data_in: Some(&frame), ctx_in: Some(&context), repeat, ..Default::default() })?)
         }
     })??;
+    let left = Counts::read(ebpf)?.since(&counted).left;
     *path.config() = before;
-    Ok(result)
+    Ok(Outcome { nanoseconds: result.duration.as_nanos() as f64, repeat, left, answer: result.return_value })
 }

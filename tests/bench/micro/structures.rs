@@ -28,6 +28,7 @@ pub fn run(run: &Run<'_>) -> Result<()> {
     run.cpu.pin()?;
     for (entries, size) in SIZES {
         run.go_on()?;
+        run.doing(format!("micro: filling structures with {size} entries"));
         let (mut filled, fillings) = Filled::new(run.tools.object, entries, None)?;
         let whole: Vec<Structure> =
             fillings.iter().filter(|filling| is_whole(run, entries, **filling)).map(|(structure, _)| *structure).collect();
@@ -70,10 +71,12 @@ fn measure(run: &Run<'_>, filled: &mut Filled, structures: &[Structure], size: &
         let begin = (u64::from(round) * u64::from(RUNS) * u64::from(gateway_ebpf::bench::STRIDE) % u64::from(SIZES[2].0)) as u32;
         for ((structure, sought, _), figure) in questions().zip(&mut figures) {
             run.go_on()?;
+            run.doing(format!("micro: {structure}, {size}, sample {} of {ROUNDS}", round + 1));
             let base = filled.walk(structure.nothing(), sought, begin, RUNS / 2)?;
             let whole = filled.walk(structure.program(sought), sought, begin, RUNS)?;
             figure.samples.push(Some(whole - base));
         }
+        run.say(&format!("micro: structures, {size} entries: sample {} of {ROUNDS}", round + 1));
     }
     run.record(figures);
     Ok(())

@@ -4,9 +4,9 @@ use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{TC_ACT_OK, bpf_fib_lookup as Params};
 use aya_ebpf::helpers::generated::bpf_fib_lookup;
 use aya_ebpf::macros::{classifier, map, xdp};
-use aya_ebpf::maps::DevMap;
+use aya_ebpf::maps::{DevMap, PerCpuArray};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gateway_ebpf::bench::{Config, Fault, FrameV4, Layout, Numbers, SPOILT, is_of_flow};
+use gateway_ebpf::bench::{Config, Fault, FrameV4, FrameV6, Layout, Numbers, SPOILT, is_of_flow, is_ours, spoil};
 
 use super::{BENCH, context, frame, redirect};
 
@@ -117,26 +117,40 @@ fn route(ctx: &XdpContext) -> Option<u32> {
     Some(redirect(params.ifindex))
 }
 
+/// A frame that went through, to come a second time.
+#[map]
+static LAST_V4: PerCpuArray<FrameV4> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static LAST_V6: PerCpuArray<FrameV6> = PerCpuArray::with_max_entries(1, 0);
+
+#[inline(always)]
+fn faulty<L: Layout>(ctx: &XdpContext, last: Option<*mut L>) -> Option<u32> {
+    let (config, last) = (BENCH.get(0)?, last?);
+    let frame = frame::<L>(ctx.data(), ctx.data_end())?;
+    // SAFETY: `frame` has checked the bounds; the element lives as long as the program, and only this CPU touches it.
+    let (frame, last) = unsafe { (&mut *frame, &mut *last) };
+    if !is_of_flow(frame, Numbers::of(SPOILT)) {
+        *last = *frame;
+    } else if config.fault == Fault::Lose as u32 {
+        return Some(XDP_DROP);
+    } else if config.fault == Fault::Repeat as u32 {
+        if is_ours(last) {
+            *frame = *last;
+        }
+    } else {
+        spoil(frame, config.fault);
+    }
+    Some(redirect(across(config, ctx.ingress_ifindex() as u32)))
+}
+
 /// Sends frames on as [`bench_forward`] does, and spoils those of flow [`SPOILT`].
 #[xdp]
 pub fn bench_faulty(ctx: XdpContext) -> u32 {
-    let (Some(frame), Some(config)) = (frame::<FrameV4>(ctx.data(), ctx.data_end()), BENCH.get(0)) else {
-        return XDP_PASS;
-    };
-    // SAFETY: `frame` has checked the bounds.
-    let frame = unsafe { &mut *frame };
-    let spoil = is_of_flow(frame, Numbers::of(SPOILT));
-    if spoil && config.fault == Fault::Lose as u32 {
-        return XDP_DROP;
-    }
-    if spoil && config.fault == Fault::Corrupt as u32 {
-        frame[FrameV4::WORDS - 1] ^= 0x10;
-    }
-    if spoil && config.fault == Fault::Misdirect as u32 {
-        // Exchanged, the ports have the same sum.
-        let (first, second) = (frame[8].to_ne_bytes(), frame[9].to_ne_bytes());
-        frame[8] = u32::from_ne_bytes([first[0], first[1], second[0], second[1]]);
-        frame[9] = u32::from_ne_bytes([first[2], first[3], second[2], second[3]]);
-    }
-    redirect(across(config, ctx.ingress_ifindex() as u32))
+    faulty(&ctx, LAST_V4.get_ptr_mut(0)).unwrap_or(XDP_PASS)
+}
+
+/// The same for IPv6.
+#[xdp]
+pub fn bench_faulty_v6(ctx: XdpContext) -> u32 {
+    faulty(&ctx, LAST_V6.get_ptr_mut(0)).unwrap_or(XDP_PASS)
 }

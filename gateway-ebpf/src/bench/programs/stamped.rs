@@ -9,9 +9,9 @@ use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gateway_ebpf::bench::{FrameV4, FrameV6, Layout, stamp};
+use gateway_ebpf::bench::{Counter, FrameV4, FrameV6, Layout, has_right_hop, stamp};
 
-use super::{BENCH, frame, next_flow};
+use super::{BENCH, count, frame, next_flow};
 
 /// The XDP program under measurement.
 #[map]
@@ -25,8 +25,13 @@ fn fresh<L: Layout>(begin: usize, end: usize) -> Option<()> {
     let frame = frame::<L>(begin, end)?;
     let config = BENCH.get(0)?;
     let numbers = next_flow(config)?;
+    // What the repetition before has left: where one answer is not like the others, the kernel does not tell.
     // SAFETY: `frame` has checked the bounds.
-    unsafe { *frame = stamp(config, numbers) };
+    if has_right_hop(unsafe { &*frame }, config.ttl) {
+        count(Counter::Left);
+    }
+    // SAFETY: as above.
+    unsafe { *frame = stamp(config, numbers, 0) };
     Some(())
 }
 

@@ -3,8 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::path::Expected;
-use crate::workload::{Family, Nat, Setting};
+use super::workload::{Family, Nat, Setting};
+
+/// What has to be left of a packet at its receiver.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// The setting's translation takes place.
+    pub translated: bool,
+    /// The hop limit was lowered by one, and the frame has the MACs of the next link.
+    pub routed: bool,
+}
 
 /// One way of forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,13 +123,14 @@ impl Subject {
         matches!(self, Self::Redirect | Self::Devmap | Self::Fib | Self::XdpForward | Self::Xdp)
     }
 
-    /// Whether it can do what the setting asks, or, being a yardstick without NAT, leaves the translation out.
+    /// Why it cannot do what the setting asks; `None`: it can, or, being a yardstick without NAT, leaves the translation out.
     #[must_use]
-    pub fn can(self, setting: &Setting) -> bool {
+    pub fn cannot(self, setting: &Setting) -> Option<&'static str> {
         match self {
-            // Masquerading of one address is what it has.
-            Self::Einat => setting.family == Family::V4 && setting.nat == Nat::Source,
-            _ => true,
+            Self::Einat if setting.family != Family::V4 || setting.nat != Nat::Source => {
+                Some("it masquerades IPv4 to one address and does nothing else")
+            }
+            _ => None,
         }
     }
 

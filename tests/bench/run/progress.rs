@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Nothing is silent for longer than two seconds, this and a line's way to the terminal.
 pub const QUIET: Duration = Duration::from_millis(1800);
 
+/// Characters of a line that are enough to tell it from others.
+const SHORT: usize = 60;
+
 /// Something to show.
 enum Word {
     /// A step was done.
@@ -35,7 +38,8 @@ impl Progress {
                 match received.recv_timeout(quiet.saturating_sub(spoken.elapsed())) {
                     Ok(Word::Line(line)) => {
                         show(&line);
-                        (doing, since, spoken) = (format!("after: {line}"), Instant::now(), Instant::now());
+                        let done: String = line.chars().take(SHORT).collect();
+                        (doing, since, spoken) = (format!("after: {done}"), Instant::now(), Instant::now());
                     }
                     Ok(Word::Doing(what)) => (doing, since) = (what, Instant::now()),
                     Err(RecvTimeoutError::Timeout) => {

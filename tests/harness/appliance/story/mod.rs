@@ -134,7 +134,7 @@ pub fn tell(image: &Image, tale: Tale, stop: &Arc<AtomicBool>, mut said: impl Fn
     let mut teller = Teller { scene, lines: Vec::new(), said: &mut said };
     let told = teller.check("boots from firmware to forwarding", |_| Ok(console.trim().to_owned())).and_then(|()| tale.tell(&mut teller));
     told.with_context(|| {
-        let log = vm.agent().run("journalctl -b -p info --no-pager | tail -60; ip -br address; gateway status");
+        let log = vm.agent().run("journalctl -b -p info --no-pager | grep -v guest-exec | tail -60; ip -br address; gateway status");
         let log = log.map_or_else(|error| format!("({error:#})"), |ran| ran.output + &ran.error);
         format!("the console:\n{}\nthe guest says:\n{log}", vm.console())
     })?;

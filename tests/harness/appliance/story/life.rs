@@ -55,9 +55,13 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
         scene.forwards_by("tcx")
     })?;
     teller.check("nobody asked for a datapath: tc on virtio, and why", |scene| {
-        let interfaces = scene.status()?["interfaces"].as_array().cloned().unwrap_or_default();
         let is_auto = |one: &Value| one["datapath"] == "tc" && one["reason"].as_str().is_some_and(|why| why.starts_with("auto: on virtio"));
-        ensure!(interfaces.len() == 2 && interfaces.iter().all(is_auto), "{interfaces:?}");
+        let mut interfaces = Vec::new();
+        wait_until(SOON, "the gateway's own choice on both", || {
+            interfaces = scene.status()?["interfaces"].as_array().cloned().unwrap_or_default();
+            Ok(interfaces.len() == 2 && interfaces.iter().all(is_auto))
+        })
+        .with_context(|| format!("last seen: {interfaces:?}"))?;
         Ok(interfaces[0]["reason"].as_str().unwrap_or_default().chars().take(56).collect())
     })?;
     teller.check("a connection outlives a restart of the daemon", restart)?;

@@ -122,6 +122,10 @@ impl Scene<'_> {
 
     /// Has the guest read its sources again.
     pub fn reread(&self) -> Result<()> {
+        // A start while one is under way is that one, which may have read already what has changed since.
+        wait_until(SOON, "an earlier reading to end", || {
+            Ok(self.agent.run("systemctl is-active gateway-reread.service")?.output.trim() != "activating")
+        })?;
         self.read("systemctl start gateway-reread.service").map(drop)
     }
 

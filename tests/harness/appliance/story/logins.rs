@@ -7,10 +7,11 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use super::forwards::POLICY;
-use super::scene::{Scene, network_config};
+use super::scene::{SOON, Scene, network_config};
 use crate::appliance::Disk;
 use crate::appliance::disks::user_data;
 use crate::lab::GATEWAY_PODS;
+use crate::wait_until;
 
 /// A password, and its hash by `openssl passwd -6`.
 const PASSWORD: &str = "correct horse";
@@ -42,7 +43,13 @@ pub fn given_and_withdrawn(scene: &Scene<'_>) -> Result<String> {
     let given = user_data(POLICY) + &format!("ssh_authorized_keys: [{}]\npassword: {HASH}\n", key.public()?);
     scene.vm.rewrite(&Disk::nocloud(given, &network_config()))?;
     scene.reread()?;
-    key.log_in(scene).context("the key does not open it")?;
+    // The server's unit counts as started before it listens.
+    let mut refused = String::new();
+    wait_until(SOON, "the key to open it", || {
+        refused = key.log_in(scene).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        Ok(refused.is_empty())
+    })
+    .context(refused)?;
     ensure!(Key::make()?.log_in(scene).is_err(), "another key opens it too");
     let seen = by_password(scene)?;
     scene.vm.rewrite(&Disk::nocloud(user_data(POLICY), &network_config()))?;

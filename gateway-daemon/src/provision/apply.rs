@@ -1,4 +1,5 @@
-//! Settings put in place: the host's name, keys, the password, files, the network. The policy is [`super::policy_file`]'s.
+//! Settings put in place: the host's name, files, the network. Keys and the password are [`super::login`]'s, the policy is
+//! [`super::policy_file`]'s.
 
 use std::path::Path;
 
@@ -7,8 +8,6 @@ use super::settings::{Settings, WriteFile};
 use super::{networkd, place};
 
 const HOSTNAME: &str = "/etc/hostname";
-const KEYS: &str = "/root/.ssh/authorized_keys";
-const SHADOW: &str = "/etc/shadow";
 
 /// Puts all of them in place; each that fails is told, and the others hold.
 pub fn apply(root: &Path, settings: &Settings, applied: &mut Vec<String>, problems: &mut Vec<Problem>) {
@@ -22,20 +21,19 @@ pub fn apply(root: &Path, settings: &Settings, applied: &mut Vec<String>, proble
     if let Some(name) = &settings.hostname {
         outcome(format!("hostname {name}"), hostname(root, name));
     }
-    if !settings.authorized_keys.is_empty() {
-        let text = settings.authorized_keys.iter().map(|key| key.trim().replace(['\n', '\r'], " ") + "\n").collect::<String>();
-        outcome(format!("{} ssh key(s) for root", settings.authorized_keys.len()), keys(root, &text));
-    }
-    if let Some(hash) = &settings.password_hash {
-        outcome("password for root on the console".to_owned(), password(root, hash));
-    }
     let Some(config) = &settings.network else { return };
     let mut wrong = Vec::new();
+    let mut described = 0;
     for (name, text) in networkd::files(config, &mut wrong) {
-        outcome(format!("network file {name}"), place::write(root, &format!("{}/{name}", networkd::DIRECTORY), text.as_bytes(), 0o644));
+        let written = place::write(root, &format!("{}/{name}", networkd::DIRECTORY), text.as_bytes(), 0o644);
+        described += usize::from(written.is_ok() && name.ends_with(".network"));
+        outcome(format!("network file {name}"), written);
     }
-    // Who describes the network describes all of it.
-    outcome("network as described".to_owned(), place::remove(root, &format!("{}/{}", networkd::DIRECTORY, networkd::DEFAULT)));
+    // Who describes the network describes all of it. Where a link was refused, the first one stays reachable: it may have been that one, and
+    // what is described comes before the default all the same.
+    if described > 0 && described == config.ethernets.len() {
+        outcome("network as described".to_owned(), place::remove(root, &format!("{}/{}", networkd::DIRECTORY, networkd::DEFAULT)));
+    }
     problems.extend(wrong.into_iter().map(|error| Problem { origin: "network-config".to_owned(), error }));
 }
 
@@ -67,24 +65,4 @@ fn hostname(root: &Path, name: &str) -> Result<(), ProvisionError> {
         rustix::system::sethostname(name.as_bytes()).map_err(failed)?;
     }
     Ok(())
-}
-
-fn keys(root: &Path, text: &str) -> Result<(), ProvisionError> {
-    let directory = place::below(root, "/root/.ssh");
-    let failed = |source| ProvisionError::Write { path: directory.clone(), source };
-    std::fs::create_dir_all(&directory).map_err(failed)?;
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(&directory, private).map_err(failed)?;
-    place::write(root, KEYS, text.as_bytes(), 0o600)
-}
-
-/// Replaces the second field of root's line in shadow(5).
-fn password(root: &Path, hash: &str) -> Result<(), ProvisionError> {
-    let path = place::below(root, SHADOW);
-    let text = std::fs::read_to_string(&path).map_err(|source| ProvisionError::Read { path: SHADOW.to_owned(), source })?;
-    let line = |line: &str| match line.strip_prefix("root:").and_then(|rest| rest.split_once(':')) {
-        Some((_, rest)) => format!("root:{hash}:{rest}\n"),
-        None => format!("{line}\n"),
-    };
-    place::write(root, SHADOW, text.lines().map(line).collect::<String>().as_bytes(), 0o640)
 }

@@ -108,3 +108,14 @@ pub enum ProvisionError {
         source: io::Error,
     },
 }
+
+impl ProvisionError {
+    /// Something could not be read that may have named who logs in.
+    pub(super) fn hides_login(&self) -> bool {
+        match self {
+            Self::Mount(_) | Self::Read { .. } | Self::TooLarge { .. } | Self::UserDataKind(_) => true,
+            Self::Form { what, .. } => *what != super::network_config::WHAT,
+            _ => false,
+        }
+    }
+}

@@ -11,6 +11,7 @@
 
 mod apply;
 mod error;
+mod login;
 mod network_config;
 mod networkd;
 mod place;
@@ -27,6 +28,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use error::{Problem, ProvisionError};
+pub use login::Login;
 pub use policy_file::PolicyState;
 pub use report::{REPORT, Report};
 pub use state_disk::StateDiskError;
@@ -45,6 +47,7 @@ pub struct Options {
 /// Configures the machine, as far as what was found is right, and says what was wrong.
 #[must_use]
 pub fn run(options: &Options) -> Report {
+    let before = Report::read(&options.root).unwrap_or_default().login;
     let mut problems = Vec::new();
     let mut applied = Vec::new();
     if options.root == Path::new("/") && options.sources.is_empty() {
@@ -68,6 +71,7 @@ pub fn run(options: &Options) -> Report {
     }
     let policy = settings.policy.take();
     apply::apply(&options.root, &settings, &mut report.applied, &mut problems);
+    report.login = login::settle(&options.root, &settings, before, &mut report.applied, &mut problems);
     report.policy = policy_file::settle(&options.root, policy.as_deref(), origin_of_policy.as_deref(), &mut problems);
     report.problems = problems.iter().map(ToString::to_string).collect();
     if let Err(error) = report.write(&options.root) {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::error::ProvisionError;
 
 /// What messages call it.
-const WHAT: &str = "network-config";
+pub const WHAT: &str = "network-config";
 
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -1,6 +1,9 @@
 //! From a network-config to files of systemd-networkd (systemd.network(5), systemd.link(5)).
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::error::ProvisionError;
 use super::network_config::{Ethernet, NetworkConfig};
@@ -10,7 +13,8 @@ pub const DIRECTORY: &str = "/etc/systemd/network";
 /// What holds on the first link while nothing is said; see the image's recipe.
 pub const DEFAULT: &str = "80-pods.network";
 
-/// The files' names and texts. A link with a wrong value is left out, and told.
+/// The files' names and texts. A link that cannot be told from others by what is written is left out; a route or domain that is none is left
+/// out of its link. Both are told.
 pub fn files(config: &NetworkConfig, problems: &mut Vec<ProvisionError>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for (number, (id, link)) in config.ethernets.iter().enumerate() {
@@ -22,7 +26,7 @@ pub fn files(config: &NetworkConfig, problems: &mut Vec<ProvisionError>) -> Vec<
         if let Some(wanted) = &link.set_name {
             files.push((format!("{name}.link"), format!("{}\n[Link]\nName={wanted}\n", matching(id, link, true))));
         }
-        files.push((format!("{name}.network"), network(id, link)));
+        files.push((format!("{name}.network"), network(id, link, problems)));
     }
     files
 }
@@ -74,7 +78,8 @@ fn matching(id: &str, link: &Ethernet, before_naming: bool) -> String {
     text
 }
 
-fn network(id: &str, link: &Ethernet) -> String {
+fn network(id: &str, link: &Ethernet, problems: &mut Vec<ProvisionError>) -> String {
+    let mut refuse = |what, value: &str, why| problems.push(ProvisionError::Value { what, value: value.to_owned(), why });
     let mut text = matching(id, link, false);
     text.push_str("\n[Link]\nRequiredForOnline=no\n");
     if let Some(mtu) = link.mtu {
@@ -98,15 +103,24 @@ fn network(id: &str, link: &Ethernet) -> String {
         let _ = writeln!(text, "DNS={server}");
     }
     if !link.nameservers.search.is_empty() {
-        let domains: Vec<&str> = link.nameservers.search.iter().map(String::as_str).filter(|domain| is_domain(domain)).collect();
+        let (domains, others): (Vec<&str>, Vec<&str>) =
+            link.nameservers.search.iter().map(String::as_str).partition(|domain| is_domain(domain));
         let _ = writeln!(text, "Domains={}", domains.join(" "));
+        for other in others {
+            refuse("network-config: search", other, "a domain has letters, digits, '.', '-' and '_'; the others hold");
+        }
     }
     text.push_str("\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no\nSendRelease=no\nUseMTU=");
     // What is written outranks what a server says.
     text.push_str(if link.mtu.is_some() { "no\n" } else { "yes\n" });
     for route in &link.routes {
         let to = if route.to == "default" { default_of(route.via) } else { route.to.as_str() };
-        if to.parse::<ipnet::IpNet>().is_err() && to.parse::<std::net::IpAddr>().is_err() {
+        let Some(prefix) = to.parse::<IpNet>().ok().or_else(|| to.parse::<IpAddr>().ok().map(IpNet::from)) else {
+            refuse("network-config: the route to", to, "a destination is a prefix, an address or `default`; the other routes hold");
+            continue;
+        };
+        if route.via.is_some_and(|via| via.is_ipv4() != matches!(prefix, IpNet::V4(_))) {
+            refuse("network-config: the route to", to, "`via` is an address of the destination's own family; the other routes hold");
             continue;
         }
         let _ = write!(text, "\n[Route]\nDestination={to}\n");
@@ -126,9 +140,9 @@ fn is_domain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_~".contains(c))
 }
 
-const fn default_of(via: Option<std::net::IpAddr>) -> &'static str {
+const fn default_of(via: Option<IpAddr>) -> &'static str {
     match via {
-        Some(std::net::IpAddr::V6(_)) => "::/0",
+        Some(IpAddr::V6(_)) => "::/0",
         _ => "0.0.0.0/0",
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::ProvisionError;
+use super::login::Login;
 use super::place;
 use super::policy_file::PolicyState;
 
@@ -21,6 +22,9 @@ pub struct Report {
     pub applied: Vec<String>,
     /// Where the policy in place is from.
     pub policy: PolicyState,
+    /// What of root's login a source has opened.
+    #[serde(default)]
+    pub login: Login,
     /// What was wrong.
     pub problems: Vec<String>,
 }

@@ -41,6 +41,13 @@ impl Machine {
         run(&Options { root: self.root.path().to_owned(), sources })
     }
 
+    fn network_files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root.path().join("etc/systemd/network")).unwrap().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     fn file(&self, path: &str) -> String {
         fs::read_to_string(self.root.path().join(path)).unwrap_or_else(|error| format!("({error})"))
     }
@@ -93,11 +100,43 @@ fn a_password_in_clear_text_is_refused_and_a_hash_opens_the_console() {
     let machine = Machine::new().source(&[("user-data", "#cloud-config\npassword: secret\n")]);
     assert!(machine.provision().problems[0].contains("crypt(5)"));
     assert!(machine.file("etc/shadow").starts_with("root:*:"));
-    let hash = "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
     let machine = Machine::new()
-        .source(&[("user-data", &format!("#cloud-config\nusers:\n  - default\n  - {{name: root, hashed_passwd: {hash}}}\n"))]);
+        .source(&[("user-data", &format!("#cloud-config\nusers:\n  - default\n  - {{name: root, hashed_passwd: {HASH}}}\n"))]);
     assert_eq!(machine.provision().problems, Vec::<String>::new());
-    assert_eq!(machine.file("etc/shadow"), format!("root:{hash}:20000:0:99999:7:::\ndaemon:*:20000::::::\n"));
+    assert_eq!(machine.file("etc/shadow"), format!("root:{HASH}:20000:0:99999:7:::\ndaemon:*:20000::::::\n"));
+}
+
+const HASH: &str = "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
+
+#[test]
+fn a_key_and_a_password_that_no_source_says_any_more_are_withdrawn() {
+    let open = format!("#cloud-config\nssh_authorized_keys: [ssh-ed25519 AAAA me]\npassword: {HASH}\n");
+    let machine = Machine::new().source(&[("user-data", &open)]);
+    assert_eq!(machine.provision().login, Login { keys: true, password: true });
+    let say = |text: &str| {
+        fs::write(machine.sources[0].path().join("user-data"), text).unwrap();
+        machine.provision().login
+    };
+    assert_eq!(say("#cloud-config\nhostname: [\n"), Login { keys: true, password: true }, "a mistake locks nobody out");
+    assert_eq!(machine.file("root/.ssh/authorized_keys"), "ssh-ed25519 AAAA me\n");
+    assert!(machine.file("etc/shadow").starts_with(&format!("root:{HASH}:")));
+    assert_eq!(say(&format!("#cloud-config\npassword: {HASH}\n")), Login { keys: false, password: true });
+    assert!(!machine.root.path().join("root/.ssh/authorized_keys").exists());
+    assert_eq!(say("#cloud-config\n"), Login::default());
+    assert_eq!(machine.file("etc/shadow"), "root:*:20000:0:99999:7:::\ndaemon:*:20000::::::\n");
+}
+
+#[test]
+fn a_login_that_no_source_opened_is_not_closed() {
+    let machine = Machine::new().source(&[("user-data", "#cloud-config\n")]);
+    fs::write(machine.root.path().join("etc/shadow"), format!("root:{HASH}:20000:0:99999:7:::\n")).unwrap();
+    fs::create_dir_all(machine.root.path().join("root/.ssh")).unwrap();
+    fs::write(machine.root.path().join("root/.ssh/authorized_keys"), "ssh-ed25519 AAAA me\n").unwrap();
+    for _ in 0..2 {
+        assert_eq!(machine.provision().login, Login::default());
+    }
+    assert!(machine.file("etc/shadow").contains(HASH));
+    assert_eq!(machine.file("root/.ssh/authorized_keys"), "ssh-ed25519 AAAA me\n");
 }
 
 #[test]
@@ -183,9 +222,34 @@ fn a_value_cannot_leave_its_line() {
     let machine = Machine::new().source(&[("user-data", "#cloud-config\nhostname: \"a\\nb\"\n"), ("network-config", network)]);
     let report = machine.provision();
     assert_eq!(report.problems.len(), 4, "{:#?}", report.problems);
-    let written: Vec<_> = fs::read_dir(machine.root.path().join("etc/systemd/network")).unwrap().flatten().collect();
-    assert!(written.is_empty(), "{written:?}");
+    assert_eq!(machine.network_files(), ["80-pods.network"], "nothing of it was written, and the first link stays reachable");
     assert!(!machine.root.path().join("etc/hostname").exists());
+}
+
+#[test]
+fn a_mistyped_link_leaves_the_machine_reachable_and_the_other_link_holds() {
+    let network =
+        "version: 2\nethernets:\n  pods: {match: {macaddress: '02:00:00:00:00'}, dhcp4: true}\n  eth1: {addresses: [10.1.0.1/24]}\n";
+    let machine = Machine::new().source(&[("user-data", ""), ("network-config", network)]);
+    let problems = machine.provision().problems;
+    assert!(problems.len() == 1 && problems[0].contains("02:00:00:00:00"), "{problems:?}");
+    assert_eq!(machine.network_files(), ["10-eth1.network", "80-pods.network"]);
+}
+
+#[test]
+fn a_route_or_domain_that_is_none_is_told_and_the_others_hold() {
+    let network = "version: 2\nethernets:\n  eth0:\n    addresses: [10.1.0.1/24]\n    nameservers: {search: [corp.example, 'a b']}\n    routes:\n\
+                   \x20   - {to: 10.300.0.0/16, via: 10.1.0.2}\n    - {to: 'fd00::/8', via: 10.1.0.2}\n    - {to: 10.2.0.0/16, via: 10.1.0.2}\n";
+    let machine = Machine::new().source(&[("user-data", ""), ("network-config", network)]);
+    let problems = machine.provision().problems;
+    for (told, expected) in [("10.300.0.0/16", "prefix"), ("fd00::/8", "family"), ("a b", "domain")] {
+        assert!(problems.iter().any(|problem| problem.contains(told) && problem.contains(expected)), "{told} in {problems:#?}");
+    }
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    let file = machine.file("etc/systemd/network/10-eth0.network");
+    assert_eq!(file.matches("[Route]").count(), 1, "{file}");
+    assert!(file.contains("Destination=10.2.0.0/16\n") && file.contains("Domains=corp.example\n"), "{file}");
+    assert_eq!(machine.network_files(), ["10-eth0.network"]);
 }
 
 #[test]

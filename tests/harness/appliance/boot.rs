@@ -37,7 +37,9 @@ pub enum Firmware {
 pub(super) fn words(firmware: &Firmware, builder: &Path, work: &Path, disks: &[Disk]) -> Result<Vec<String>> {
     let fixed = [
         // Nothing is written back to the disks.
-        "-snapshot -nodefaults -display none -accel tcg,thread=multi -cpu qemu64 -smp 2 -serial stdio",
+        "-snapshot -nodefaults -display none -accel tcg,thread=multi -cpu qemu64 -smp 2",
+        // What it shows is kept; what is typed comes through the socket.
+        "-chardev socket,id=serial,path=serial.sock,server=on,wait=off,logfile=serial.log -serial chardev:serial",
         "-device virtio-rng-pci -device virtio-serial-pci",
         "-chardev socket,id=agent,path=agent.sock,server=on,wait=off",
         "-device virtserialport,chardev=agent,name=org.qemu.guest_agent.0",

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::boot::{Firmware, words};
 use super::monitor::Monitor;
-use super::{Agent, Disk, cables, workshop};
+use super::{Agent, Disk, Serial, cables, workshop};
 use crate::wait::wait_for;
 use crate::{Lab, Process};
 
@@ -102,10 +102,20 @@ impl Vm {
         Ok(Duration::from_millis(10 * fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>()))
     }
 
-    /// All that its serial console has shown.
+    /// All that its serial console has shown, behind what qemu itself complains about.
     #[must_use]
     pub fn console(&self) -> String {
-        self.process.output()
+        let shown = std::fs::read(self.directory.path().join("serial.log")).unwrap_or_default();
+        // A machine's console may say anything.
+        self.process.output() + &String::from_utf8_lossy(&shown)
+    }
+
+    /// Somebody in front of the serial console. One at a time.
+    ///
+    /// # Errors
+    /// When the machine has ended.
+    pub fn serial(&self) -> Result<Serial<'_>> {
+        Serial::open(self, &self.directory.path().join("serial.sock"))
     }
 
     /// Waits until the console has shown this text behind its first `from` bytes, and gives the line it stands in, once it is complete.
@@ -162,6 +172,17 @@ impl Vm {
         let device =
             json!({ "driver": "virtio-blk-pci", "id": format!("{}-device", disk.name), "drive": disk.name, "serial": disk.serial });
         monitor.run("device_add", &device)?;
+        Ok(())
+    }
+
+    /// Plugs in one more NIC, whose cable leads nowhere.
+    ///
+    /// # Errors
+    /// When qemu refuses it.
+    pub fn plug_nic(&self) -> Result<()> {
+        let mut monitor = self.monitor()?;
+        monitor.run("netdev_add", &json!({ "type": "hubport", "id": "late", "hubid": 0 }))?;
+        monitor.run("device_add", &json!({ "driver": "virtio-net-pci", "id": "late-device", "netdev": "late", "romfile": "" }))?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use gateway_tests::appliance::Image;
-use gateway_tests::appliance::story::{self, Tale};
+use gateway_tests::appliance::story::{self, Tale, pace};
 
 use crate::progress::Progress;
 use crate::setup::{self, Tools};
@@ -89,10 +89,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (true, true) => &[Tale::Forwards],
         (true, false) => &Tale::FULL,
     };
+    let mut stories = Vec::new();
     for tale in tales {
         progress.say(format_args!("image: booting it under emulation, {}", tale.title()));
         let story = story::tell(&image, *tale, &interruption(), |line| progress.say(format_args!("  {}: {}", line.what, line.seen)))?;
         print!("\n{story}\n");
+        stories.push(story);
+    }
+    if arguments.test && !arguments.short {
+        println!("{}", pace::judge(&stories)?);
     }
     Ok(())
 }

@@ -40,6 +40,7 @@ pub const FOR_IMAGE: &[Need] = &[
     (&["mmdebstrap"], "image: Debian roots"),
     (&["debian-archive-keyring"], "image: Debian's signatures"),
     (&["binutils"], "image: the program without its symbols"),
+    (&["openssh-client"], "image: a login by key, as its user would"),
 ];
 
 /// What trying the package needs besides.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::forwards::{POLICY, policy_by, seed_with};
 use super::scene::{ECHO, RDP, SOON, Scene, announcement, network_config, wait_quiet, watch};
-use super::{BOOT, READY, Teller};
+use super::{BOOT, READY, Teller, crowd, logins};
 use crate::appliance::Disk;
 use crate::appliance::cables::LEGS;
 use crate::lab::SERVER;
@@ -18,6 +18,12 @@ use crate::wait_until;
 /// Other ports of the port forward, to tell policies apart.
 const MOVED: u16 = 33891;
 const PLUGGED: u16 = 33892;
+/// What the README promises a machine of 256 MiB.
+const FLOWS: usize = 100_000;
+/// To open them, under emulation.
+const CROWD: Duration = Duration::from_secs(900);
+/// MiB that must be left then: what a restart of the daemon takes for a while, with the old tables still there.
+const AVAILABLE: u64 = 24;
 /// The gateway's addresses on the pod side and on the overlay, as tcpdump takes them.
 const PODS: &str = "0x0a80000f";
 const OVERLAY: &str = "0x0ae3800f";
@@ -48,6 +54,16 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
         scene.reread()?;
         scene.forwards_by("tcx")
     })?;
+    teller.check("nobody asked for a datapath: tc on virtio, and why", |scene| {
+        let is_auto = |one: &Value| one["datapath"] == "tc" && one["reason"].as_str().is_some_and(|why| why.starts_with("auto: on virtio"));
+        let mut interfaces = Vec::new();
+        wait_until(SOON, "the gateway's own choice on both", || {
+            interfaces = scene.status()?["interfaces"].as_array().cloned().unwrap_or_default();
+            Ok(interfaces.len() == 2 && interfaces.iter().all(is_auto))
+        })
+        .with_context(|| format!("last seen: {interfaces:?}"))?;
+        Ok(interfaces[0]["reason"].as_str().unwrap_or_default().chars().take(56).collect())
+    })?;
     teller.check("a connection outlives a restart of the daemon", restart)?;
     teller.check("the clock is set by the server that DHCP names", |scene| {
         wait_until(SOON, "the clock to be synchronised", || {
@@ -68,6 +84,8 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
         ensure!(watch.wait(SOON)?.success(), "{}", watch.output());
         scene.ping()
     })?;
+    teller.check("100,000 flows in 256 MiB", crowded)?;
+    teller.check("keys and a password come and go while it runs", logins::given_and_withdrawn)?;
     teller.check("state is on its disk", |scene| {
         let mounts = scene.read("cat /proc/mounts")?;
         let line = mounts.lines().find(|line| line.contains(" /var/lib/gateway ext4 ")).with_context(|| mounts.clone())?;
@@ -87,6 +105,21 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
         let seen = scene.forwarded(PLUGGED)?;
         scene.vm.unplug(&disk)?;
         Ok(seen)
+    })?;
+    teller.check("an interface that is not there: the console says so", |scene| {
+        let from = scene.vm.console().len();
+        scene.vm.rewrite(&seed_with(&POLICY.replace("overlay = [\"eth1\"]", "overlay = [\"eth1\", \"eth2\"]")))?;
+        scene.reread()?;
+        wait_until(SOON, "the policy to name it", || Ok(scene.status()?["interfaces"].as_array().map(Vec::len) == Some(3)))?;
+        scene.read("systemctl restart gateway-ready")?;
+        let told = scene.vm.wait_console("waiting for: eth2", from, SOON, scene.stop)?;
+        ensure!(!scene.vm.console()[from..].contains(READY), "it says that it forwards: {told}");
+        Ok(told.chars().take(72).collect())
+    })?;
+    teller.check("once it is there, the console says that it forwards", |scene| {
+        let from = scene.vm.console().len();
+        scene.vm.plug_nic()?;
+        scene.vm.wait_console(READY, from, SOON, scene.stop)
     })?;
     teller.check("and still no unit failed", |scene| {
         let failed = scene.read("systemctl list-units --failed --plain --no-legend")?;
@@ -164,6 +197,33 @@ fn moved(scene: &Scene<'_>) -> Result<String> {
     scene.agent.ask("guest-set-time", &json!({ "time": u64::try_from(now.as_nanos())? }))?;
     ensure!(watch.wait(SOON)?.success(), "{}", watch.output());
     Ok(watch.output().lines().find(|line| line.contains("ARP")).unwrap_or_default().chars().skip(16).take(56).collect())
+}
+
+/// As many flows as the README promises. The policy lets one VM have them all, and keeps them while an emulated machine opens the others.
+fn crowded(scene: &Scene<'_>) -> Result<String> {
+    let policy = format!("{POLICY}\n[datapath]\nflows-per-host = 131072\n\n[timeouts]\nudp = \"1h\"\n");
+    scene.vm.rewrite(&seed_with(&policy))?;
+    scene.reread()?;
+    scene.forwards_by("tcx")?;
+    let _servers = crowd::Servers::start(&scene.lab.pods)?;
+    let took = crowd::open(scene.lab, FLOWS, CROWD, scene.stop)?;
+    let mut used = 0;
+    wait_until(SOON, "the flows to be counted", || {
+        let status = scene.status()?;
+        let table = status["tables"].as_array().into_iter().flatten().find(|table| table["name"] == "flows");
+        used = table.and_then(|table| table["used"].as_u64()).context("no table of flows")?;
+        Ok(used >= FLOWS as u64)
+    })
+    .with_context(|| format!("last seen: {used}"))?;
+    let number = |line: &str| -> Result<u64> { Ok(scene.read(line)?.trim().parse()?) };
+    let available = number("awk '/^MemAvailable/ { print $2 }' /proc/meminfo")? / 1024;
+    ensure!(available >= AVAILABLE, "only {available} MiB are available");
+    ensure!(number("awk '/^oom_kill / { print $2 }' /proc/vmstat")? == 0, "the kernel killed something for want of memory");
+    ensure!(number("systemctl show --value --property NRestarts gateway")? == 0, "the daemon died");
+    scene.ping()?;
+    scene.out()?;
+    scene.forwarded(RDP)?;
+    Ok(format!("{used} flows in {:.0} s, {available} MiB available", took.as_secs_f64()))
 }
 
 fn reboot(scene: &Scene<'_>) -> Result<String> {

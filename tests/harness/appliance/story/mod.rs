@@ -1,7 +1,10 @@
 //! What the appliance is for, as stories: each boots one machine and makes a list of checks, from the firmware to a closed port forward.
 
+mod crowd;
 mod forwards;
 mod life;
+mod logins;
+pub mod pace;
 mod scene;
 mod sources;
 
@@ -17,7 +20,7 @@ use super::{Disk, Firmware, Image, Vm};
 use crate::Lab;
 use scene::Scene;
 
-/// From power to forwarding. Nobody asserts how long it takes: under emulation, on a machine that does other things too, that says nothing.
+/// From power to forwarding, on a machine that does other things too. What it may take on one that does not, [`pace`] says.
 const BOOT: Duration = Duration::from_secs(600);
 /// What the console says when the datapath stands; see the image's `gateway-ready.service`.
 const READY: &str = "gateway: forwarding";
@@ -38,6 +41,8 @@ pub enum Tale {
 /// What was found.
 #[derive(Debug)]
 pub struct Story {
+    /// Which one.
+    pub tale: Tale,
     /// Each check, with what it saw.
     pub lines: Vec<Line>,
     /// From the kernel's start to forwarding, in seconds of the guest.
@@ -119,6 +124,7 @@ pub fn tell(image: &Image, tale: Tale, stop: &Arc<AtomicBool>, mut said: impl Fn
     let vm = Vm::start(image, &firmware, &lab, &disks)?;
     let console = vm.wait_console(READY, 0, BOOT, stop)?;
     let mut story = Story {
+        tale,
         lines: Vec::new(),
         guest_seconds: console.split_whitespace().filter_map(|word| word.parse().ok()).next().context("no time on the console")?,
         wall_seconds: vm.age().as_secs_f64(),
@@ -128,7 +134,7 @@ pub fn tell(image: &Image, tale: Tale, stop: &Arc<AtomicBool>, mut said: impl Fn
     let mut teller = Teller { scene, lines: Vec::new(), said: &mut said };
     let told = teller.check("boots from firmware to forwarding", |_| Ok(console.trim().to_owned())).and_then(|()| tale.tell(&mut teller));
     told.with_context(|| {
-        let log = vm.agent().run("journalctl -b -p info --no-pager | tail -60; ip -br address; gateway status");
+        let log = vm.agent().run("journalctl -b -p info --no-pager | grep -v guest-exec | tail -60; ip -br address; gateway status");
         let log = log.map_or_else(|error| format!("({error:#})"), |ran| ran.output + &ran.error);
         format!("the console:\n{}\nthe guest says:\n{log}", vm.console())
     })?;

@@ -93,6 +93,13 @@ impl Scene<'_> {
         Ok(self.addresses()?.join(" "))
     }
 
+    /// What `gateway status` says.
+    pub fn status(&self) -> Result<Value> {
+        // Whatever its exit code says of it.
+        let ran = self.agent.run("gateway status --json")?;
+        serde_json::from_str(&ran.output).with_context(|| format!("no status: {}{}", ran.output, ran.error))
+    }
+
     /// What `gateway provision` reported last.
     pub fn provisioned(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.read("cat /run/gateway-provision.json")?)?)
@@ -102,7 +109,7 @@ impl Scene<'_> {
     pub fn forwards_by(&self, wanted: &str) -> Result<String> {
         let mut seen = String::new();
         let waited = wait_until(SOON, format_args!("both interfaces to forward by {wanted}"), || {
-            let status: Value = serde_json::from_str(&self.read("gateway status --json")?)?;
+            let status = self.status()?;
             let interfaces = status["interfaces"].as_array().cloned().unwrap_or_default();
             let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
             let attached: Vec<String> = interfaces.iter().map(|one| text(&one["attach"])).collect();
@@ -115,6 +122,10 @@ impl Scene<'_> {
 
     /// Has the guest read its sources again.
     pub fn reread(&self) -> Result<()> {
+        // A start while one is under way is that one, which may have read already what has changed since.
+        wait_until(SOON, "an earlier reading to end", || {
+            Ok(self.agent.run("systemctl is-active gateway-reread.service")?.output.trim() != "activating")
+        })?;
         self.read("systemctl start gateway-reread.service").map(drop)
     }
 

@@ -4,17 +4,16 @@ use anyhow::{Result, ensure};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::Teller;
 use super::forwards::POLICY;
+use super::logins::HASH;
 use super::scene::{RDP, network_config};
+use super::{Teller, logins};
 use crate::appliance::Disk;
 use crate::appliance::disks::{Content, Medium};
 use crate::lab::GATEWAY_PODS;
 
 /// Where the ConfigMap's policy has the port forward.
 const OTHER: u16 = 33891;
-/// crypt(5) of a password that nobody has thought of.
-const HASH: &str = "$6$saltsaltsalt$0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./abcdefghijklmnopqrst";
 /// A key of nobody.
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6kpsY1eWrBmBgbxTNcw8pNoChDo8L8Q4E0dVk1pB3x nobody";
 /// A policy that fits into a command line.
@@ -81,7 +80,8 @@ pub fn tell(teller: &mut Teller<'_>) -> Result<()> {
         let banner = scene.lab.pods.run("sh", &["-c", &format!("socat -u -T15 {ssh} - | head -n1")])?;
         ensure!(banner.starts_with("SSH-2.0-"), "{banner}");
         Ok(banner.trim().to_owned())
-    })
+    })?;
+    teller.check("its password opens the console, and a wrong one does not", logins::by_password)
 }
 
 /// The words for the kernel.

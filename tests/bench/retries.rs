@@ -45,7 +45,7 @@ fn a_round_whose_tries_are_all_void_is_void() {
 
 #[test]
 fn who_is_void_from_the_beginning_is_given_up() {
-    let figure = figure(8, &vec![Err("nothing arrives"); 2 * TRIES]);
+    let figure = figure(8, &[Err("nothing arrives"); 2 * TRIES]);
     assert_eq!(figure.samples, [None; 8]);
     assert_eq!(figure.void.len(), 2 * TRIES);
 }

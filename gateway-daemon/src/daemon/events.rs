@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use gateway_ebpf::abi::{Event, EventKind};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::engine::Told;
 use super::gateway::Gateway;
 use super::pace::{Lines, Pace};
 use super::watch::PolicyWatch;
+use super::watchdog::Watchdog;
 use super::{DaemonError, error, reload};
 use crate::announce::ClockWatch;
 use crate::datapath::inspect;
@@ -71,12 +72,7 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
     let mut back_off = None;
     let mut pace = Pace::new(RECONCILE, RECONCILE_BURST);
     let mut lines = Lines::new(LOGGED_LINES);
-    // Half the time systemd grants, as sd_watchdog_enabled(3) advises.
-    let mut watchdog = sd_notify::watchdog_enabled().map(|limit| {
-        let mut timer = interval(limit / 2);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        timer
-    });
+    let mut watchdog = Watchdog::of_the_unit();
     loop {
         tokio::select! {
             _ = sources.terminate.recv() => return,
@@ -129,9 +125,7 @@ async fn run(gateway: &mut Gateway, mut sources: Sources) {
                     reconcile(gateway, &mut pace).await;
                 }
             }
-            () = tick(&mut watchdog) => {
-                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-            }
+            () = watchdog.tell() => {}
         }
     }
 }
@@ -175,15 +169,6 @@ async fn clock_set(clock: &mut Option<ClockWatch>) {
 async fn maybe_sleep(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
-        None => pending().await,
-    }
-}
-
-async fn tick(timer: &mut Option<tokio::time::Interval>) {
-    match timer {
-        Some(timer) => {
-            timer.tick().await;
-        }
         None => pending().await,
     }
 }

@@ -17,6 +17,7 @@ mod shutdown;
 mod switch;
 mod views;
 mod watch;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

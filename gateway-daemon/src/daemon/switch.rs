@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::engine::{Carry, Ebpf, Engine, Nftables, Why};
 use super::gateway::Gateway;
+use super::watchdog::alive_during;
 use super::{DaemonError, error};
 use crate::inventory::IfIndex;
 use crate::model::{DatapathMode, ZoneName};
@@ -65,7 +66,9 @@ impl Gateway {
 
     /// The tables are filled before a program sees a packet; the ruleset gives way to the guard when all of them are in place.
     async fn switch_to_ebpf(&mut self) -> Result<(), DaemonError> {
-        let mut next = Ebpf::load(self.policy.model.flows)?;
+        let flows = self.policy.model.flows;
+        // The verifier's work: tenths of a second, and half a minute on an emulated machine that has other work.
+        let mut next = alive_during(move || Ebpf::load(flows)).await?;
         let flows = {
             let (engine, scene) = self.scene();
             let Engine::Nftables(nftables) = engine else { return Ok(()) };

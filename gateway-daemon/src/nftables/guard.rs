@@ -42,10 +42,14 @@ pub fn render(instance: &str, model: &Model) -> Ruleset {
 /// Puts the guard in the place of the instance's table. Must be called where tokio's process driver runs; nft is started from the calling
 /// thread, and so in its network namespace.
 ///
+/// Returns what was put there.
+///
 /// # Errors
 /// When nft is missing or refuses; the table is then as it was before.
-pub async fn apply(instance: &str, model: &Model) -> Result<(), NftError> {
-    render(instance, model).apply(&[]).await
+pub async fn apply(instance: &str, model: &Model) -> Result<Ruleset, NftError> {
+    let guard = render(instance, model);
+    guard.apply(&[]).await?;
+    Ok(guard)
 }
 
 /// Removes the instance's table, whatever is in it; no table is no error.

@@ -85,6 +85,12 @@ impl Ruleset {
         self.objects.iter().map(|object| &object.object)
     }
 
+    /// How many rules it has.
+    #[must_use]
+    pub fn rules(&self) -> usize {
+        self.objects().filter(|object| matches!(object, NfListObject::Rule(_))).count()
+    }
+
     fn add(&mut self, object: NfListObject<'static>, rule: Option<&RuleName>) {
         self.objects.push(Object { object, rule: rule.cloned() });
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::ruleset::table_name;
+use super::ruleset::{Ruleset, table_name};
 use super::{NftError, program};
 
 /// What tells a table from one that somebody has emptied, replaced or added to, without reading its sets.
@@ -26,6 +26,12 @@ impl Shape {
             Some(answer) => read(&answer).map(Some).map_err(|error| NftError::Answer { table, message: error.to_string() }),
             None => Ok(None),
         }
+    }
+
+    /// False when it is certainly not the table of that ruleset: somebody has been quicker than who looked.
+    #[must_use]
+    pub fn may_be_of(&self, ruleset: &Ruleset) -> bool {
+        self.rules == ruleset.rules()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gateway_daemon::model::{Model, PortRange, RuleName};
 use gateway_daemon::netlink::Observer;
-use gateway_daemon::nftables::{self, Counted, Features, NftError, Ruleset};
+use gateway_daemon::nftables::{self, Counted, Features, NftError, Ruleset, Shape};
 use gateway_daemon::nftables::{AcceptedBy, Mark};
 use gateway_daemon::plan::Numbers;
 use gateway_daemon::sysctl::{self, Saved};
@@ -261,6 +261,10 @@ fn every_form_of_rule_is_taken_by_the_kernel() {
         let (ruleset, _) = render(&model).await;
         ruleset.apply(&[]).await.unwrap_or_else(|error| panic!("{error}\n{}", ruleset.print().text));
         assert_complete(&ruleset);
+        assert!(Shape::of("test").await.unwrap().unwrap().may_be_of(&ruleset), "somebody else's, it seems");
+        sh("nft flush table inet gateway_test");
+        assert!(!Shape::of("test").await.unwrap().unwrap().may_be_of(&ruleset), "an emptied table passes for ours");
+        ruleset.apply(&[]).await.unwrap();
         let before = sh("nft list table inet gateway_test");
         ruleset.apply(&[]).await.unwrap();
         assert_eq!(sh("nft list table inet gateway_test"), before);

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Scene;
 use crate::daemon::{DaemonError, error};
 use crate::netlink::rulesets::RulesetWatch;
-use crate::nftables::{NftError, Shape};
+use crate::nftables::{NftError, Ruleset, Shape};
 
 /// How often it is looked by oneself. Somebody else's change is told at once; this is for what was missed.
 pub const AGAIN: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ const APART: Duration = Duration::from_secs(1);
 /// The table as it was applied, and the kernel's word about changes.
 pub struct Standing {
     watch: RulesetWatch,
-    /// As the kernel had it right after it was applied.
+    /// As the kernel had it right after it was applied; `None` when it was another one already.
     shape: Option<Shape>,
     /// When it was last looked.
     looked: Option<Instant>,
@@ -33,14 +33,18 @@ impl Standing {
         Ok(Self { watch: RulesetWatch::open()?, shape: None, looked: None })
     }
 
-    /// Remembers how the table looks that has just been applied.
+    /// Remembers how the table of the ruleset looks that has just been applied.
     ///
     /// # Errors
     /// nft does not list it.
-    pub async fn applied(&mut self, scene: Scene<'_>) -> Result<(), NftError> {
-        self.shape = Shape::of(scene.instance.as_str()).await?;
-        // Of our own change the kernel has told before nft has ended.
+    pub async fn applied(&mut self, scene: Scene<'_>, ruleset: &Ruleset) -> Result<(), NftError> {
+        // Of our own change the kernel has told before nft has ended. What it tells from here on is somebody else's.
         self.watch.forget();
+        // Who has emptied or removed the table before this look must not pass for us.
+        self.shape = Shape::of(scene.instance.as_str()).await?.filter(|shape| shape.may_be_of(ruleset));
+        if self.shape.is_none() {
+            self.watch.suspect();
+        }
         Ok(())
     }
 
@@ -66,7 +70,7 @@ impl Standing {
     pub async fn stands(&mut self, scene: Scene<'_>) -> bool {
         self.looked = Some(Instant::now());
         match Shape::of(scene.instance.as_str()).await {
-            Ok(shape) if shape == self.shape => true,
+            Ok(Some(shape)) if self.shape == Some(shape) => true,
             Ok(_) => {
                 tracing::error!("somebody has changed or removed the gateway's nft table; it is put back");
                 false

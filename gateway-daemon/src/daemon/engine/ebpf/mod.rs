@@ -76,9 +76,9 @@ impl Ebpf {
     /// nft refuses it; the table before it stands.
     pub async fn protect(&mut self, scene: Scene<'_>) -> Result<(), NftError> {
         if self.guarded.as_ref() != Some(scene.model) {
-            guard::apply(scene.instance.as_str(), scene.model).await?;
+            let guard = guard::apply(scene.instance.as_str(), scene.model).await?;
             self.guarded = Some(scene.model.clone());
-            self.standing.applied(scene).await?;
+            self.standing.applied(scene, &guard).await?;
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Nftables {
             None => ruleset.apply(&[]).await?,
         }
         if is_new {
-            self.standing.applied(scene).await?;
+            self.standing.applied(scene, &ruleset).await?;
         }
         self.applied = Some(Applied { model: scene.model.clone(), ground, ruleset });
         if is_first {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use gateway_tests::Namespace;
 use gateway_tests::wait::wait_until;
 
+use crate::choice::Part;
 use crate::figure::{Case, Figure, Metric};
 use crate::fresh;
 use crate::path::{Path, Range};
@@ -17,7 +18,6 @@ use crate::run::Run;
 use crate::subject::Subject;
 use crate::workload::Setting;
 
-const SUBJECTS: [Subject; 5] = [Subject::Nftables, Subject::Flowtable, Subject::Einat, Subject::Tc, Subject::Xdp];
 /// New flows per round, each of an internal endpoint of its own, so that each needs a mapping too. Ours has room for 32,768 that are not
 /// answered yet.
 const FLOWS: u32 = 20_000;
@@ -51,7 +51,7 @@ fn rate(run: &Run<'_>) -> Result<()> {
     let setting = Setting::masquerade();
     run.say("new flows: setting up");
     let mut door = Path::door(run.tools.object, setting)?;
-    let mut rigs = run.set_up(&run.wanted(&SUBJECTS), setting)?;
+    let mut rigs = run.set_up(&run.wanted(Part::Establish.subjects()), setting)?;
     let case = Case::of(format!("{FLOWS} flows into an empty table"));
     let mut figures: Vec<Figure> = rigs.iter().map(|rig| Figure::new(Metric::EstablishmentNs, case.clone(), rig.subject)).collect();
     for round in 0..rounds {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use gateway_tests::wait::wait_until;
 
+use crate::choice::Part;
 use crate::daemon::Daemon;
 use crate::figure::{Case, Figure, Metric};
 use crate::fresh;
@@ -35,10 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// # Errors
 /// When something that should work does not, or on Ctrl-C.
 pub fn run(run: &Run<'_>) -> Result<()> {
-    for subject in run.wanted(&[Subject::Tc, Subject::Xdp]) {
+    for subject in run.wanted(Part::Footprint.subjects()) {
         start(run, subject)?;
     }
-    let Some(subject) = run.wanted(&[Subject::Tc, Subject::Xdp]).first().copied() else { return Ok(()) };
+    let Some(subject) = run.wanted(Part::Footprint.subjects()).first().copied() else { return Ok(()) };
     for mut rig in run.set_up(&[subject], Setting::masquerade())? {
         if run.full {
             at_rest(run, &rig, "no flows", REST)?;

@@ -22,12 +22,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gateway_tests::Namespace;
 
+use crate::choice::Part;
 use crate::clock::CpuClock;
 use crate::figure::{Case, Figure, Metric};
 use crate::network::{Network, REMOTE};
 use crate::rig::{Rig, Unavailable};
 use crate::run::Run;
-use crate::subject::Subject;
 use crate::workload::Setting;
 
 use counters::Counters;
@@ -49,20 +49,6 @@ struct Extent {
 
 const QUICK: Extent = Extent { rounds: 6, bytes: 400_000_000, requests: 5000, connections: 2000 };
 const FULL: Extent = Extent { rounds: 12, bytes: 2_000_000_000, requests: 20_000, connections: 2000 };
-
-/// What TCP is measured through: the bare redirect by device map stands for both.
-const SUBJECTS: [Subject; 10] = [
-    Subject::Devmap,
-    Subject::Fib,
-    Subject::XdpForward,
-    Subject::TcRedirect,
-    Subject::Routing,
-    Subject::Nftables,
-    Subject::Flowtable,
-    Subject::Einat,
-    Subject::Tc,
-    Subject::Xdp,
-];
 
 /// The two CPUs that client and server of a bulk transfer run on; the same one where there is only one. Requests and connections take
 /// turns anyhow, and stay on the first: waking another CPU up costs more, and less steadily, than what is measured.
@@ -94,7 +80,7 @@ pub fn run(run: &Run<'_>) -> Result<()> {
     let places = Places { client: CpuClock::of(run.cpu.cpu()), server: CpuClock::of((run.cpu.cpu() + cpus - 1) % cpus) };
     run.say("TCP: setting up");
     let mut rigs = Vec::new();
-    for subject in run.wanted(&SUBJECTS) {
+    for subject in run.wanted(Part::Tcp.subjects()) {
         match Rig::for_programs(subject, Setting::masquerade(), run.tools) {
             Ok(rig) => rigs.push(rig),
             Err(Unavailable::Missing(why)) => run.miss(subject, why),

@@ -23,15 +23,7 @@ fn no_bad_packet_crosses(lab: &Lab, gateway: &Gateway<'_>) {
     assert!(answers(&lab.vm1, SERVER));
     // Where the kernel has br_netfilter, the lab's switch would sort bad packets out by itself.
     let _ = lab.switch.sysctl("net/bridge/bridge-nf-call-iptables", "0");
-    let path = Path {
-        source_mac: mac(&lab.vm1, "eth0"),
-        destination_mac: mac(&lab.gateway, "eth1"),
-        source: address(VM1),
-        destination: address(SERVER),
-        source_port: 4000,
-        destination_port: 9,
-        ttl: 64,
-    };
+    let path = way_out(lab);
     let server_mac = mac(&lab.pods, "pods0");
     let mut wire = lab.pods.within(|| open("pods0")).unwrap().unwrap();
     lab.vm1
@@ -65,6 +57,19 @@ fn no_bad_packet_crosses(lab: &Lab, gateway: &Gateway<'_>) {
         assert!(gateway.reason("drop", reason).unwrap() > 0, "nothing was dropped as {reason}");
     }
     assert!(gateway.reason("punt", "hop-limit").unwrap() > 0);
+}
+
+/// From the first VM through the gateway to the server's discard port.
+pub fn way_out(lab: &Lab) -> Path {
+    Path {
+        source_mac: mac(&lab.vm1, "eth0"),
+        destination_mac: mac(&lab.gateway, "eth1"),
+        source: address(VM1),
+        destination: address(SERVER),
+        source_port: 4000,
+        destination_port: 9,
+        ttl: 64,
+    }
 }
 
 /// Frames that no router forwards.
@@ -152,7 +157,7 @@ fn open(interface: &str) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkRec
     }
 }
 
-pub fn mac(namespace: &Namespace, interface: &str) -> [u8; 6] {
+fn mac(namespace: &Namespace, interface: &str) -> [u8; 6] {
     let text = namespace.run("cat", &[&format!("/sys/class/net/{interface}/address")]).unwrap();
     let octets: Vec<u8> = text.trim().split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
     octets.try_into().unwrap()

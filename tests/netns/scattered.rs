@@ -4,11 +4,11 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use gateway_tests::frames::{Path, address};
-use gateway_tests::lab::{GATEWAY_PODS, SERVER, VM1};
+use gateway_tests::frames::address;
+use gateway_tests::lab::{GATEWAY_PODS, SERVER};
 use gateway_tests::{Gateway, Lab};
 
-use crate::bad_packets::mac;
+use crate::bad_packets::way_out;
 use crate::bench::{Mode, in_a_lab};
 use crate::policy::Policy;
 use crate::traffic::answers;
@@ -38,15 +38,7 @@ fn a_packet_with_its_headers_in_pages_is_forwarded(lab: &Lab) {
 
     let server = lab.pods.within(|| UdpSocket::bind((SERVER, 9))).unwrap().unwrap();
     server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let path = Path {
-        source_mac: mac(&lab.vm1, "eth0"),
-        destination_mac: mac(&lab.gateway, "eth1"),
-        source: address(VM1),
-        destination: address(SERVER),
-        source_port: 4000,
-        destination_port: 9,
-        ttl: 64,
-    };
+    let path = way_out(lab);
     let wanted: Vec<u8> = (0..LONG).map(|n| (n % 251) as u8).collect();
     // As many bytes in one piece as the Ethernet header has, one more, up to the middle of the UDP header.
     for in_one_piece in [14, 15, 33, 34, 38] {

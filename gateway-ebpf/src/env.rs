@@ -116,7 +116,7 @@ pub trait Env<'m, F: Family> {
     /// Asks the kernel's routing tables.
     fn route(&mut self, query: &RouteQuery<F>, answer: &mut RouteAnswer<F>) -> RouteKind;
 
-    /// Finds a flow of the main table, for the fast path: at the first sign that it is being changed there is none.
+    /// Finds a flow of the main table, for the fast path: at the first sign that it is being changed there is none. Its counters are not read.
     fn established(&mut self, key: &FlowKey<F>) -> Option<(Flow<F>, Self::Place)>;
     /// Counts a packet of `length` bytes.
     fn count_flow(&mut self, place: Self::Place, now: Tick, length: u32);

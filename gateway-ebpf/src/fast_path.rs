@@ -10,14 +10,13 @@ use crate::packet::{Kind, Packet};
 use crate::wire::{checksum, tcp};
 use crate::{flow, route};
 
-/// Decides an admitted packet as XDP does.
+/// Decides a packet as XDP does, which admits none but [`crate::packet::Headers::Plain`].
 ///
 /// # Errors
 /// XDP leaves it to tc.
 #[inline(always)]
 pub fn decide<'m, F: Family, E: Env<'m, F>>(env: &mut E, packet: &Packet<F>, arrival: &Arrival) -> Result<Forward<F>, Reason> {
-    if packet.plain
-        && !has_partial_checksum(packet)
+    if !has_partial_checksum(packet)
         && let Some((flow, place)) = find(env, packet, arrival)
         && let Some(egress) = env.interface(flow.egress)
         && egress.flags.has(InterfaceFlags::XDP_TRANSMIT)

@@ -21,7 +21,7 @@ const BUDGETS: [(&str, u32); 6] = [
     ("gateway_open_v4", 100_000),
     ("gateway_hit_v6", 100_000),
     ("gateway_open_v6", 55_000),
-    ("gateway_xdp", 45_000),
+    ("gateway_xdp", 25_000),
 ];
 
 #[test]

@@ -165,6 +165,13 @@ impl Reason {
     }
 }
 
+impl From<DropReason> for Reason {
+    #[inline(always)]
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

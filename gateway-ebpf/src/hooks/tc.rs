@@ -10,9 +10,9 @@ use gateway_ebpf::abi::{Address, DropReason, IfIndex, PassReason, Reason, V4, V6
 use gateway_ebpf::answer;
 use gateway_ebpf::decision::Forward;
 use gateway_ebpf::env::Arrival;
-use gateway_ebpf::packet::Packet;
+use gateway_ebpf::packet::{Headers, Packet};
 use gateway_ebpf::pipeline::{self, Admitted, Refusal, Scratch};
-use gateway_ebpf::rewrite::{self, TransportDelta};
+use gateway_ebpf::rewrite::{self, Places, TransportDelta};
 
 use super::answer::report;
 use super::bytes::Bytes;
@@ -113,7 +113,7 @@ fn run(ctx: &TcContext) -> Result<i32, Reason> {
         vlan: if vlan_present != 0 { vlan as u16 } else { 0 },
     };
     let frame = Bytes::new(ctx.data(), ctx.data_end(), len as usize);
-    let admitted = match pipeline::admit(&Kernel::<V4>::new(ctx.as_ptr()), &frame, &arrival) {
+    let admitted = match pipeline::admit(&Kernel::<V4>::new(ctx.as_ptr()), &frame, &arrival, Headers::All) {
         Ok(admitted) => admitted,
         Err(reason) => return Err(pull(ctx, len, reason)),
     };
@@ -201,7 +201,7 @@ fn finish<F: Tables>(ctx: &TcContext, scratch: &mut Scratch<F>, decided: Result<
 #[inline(always)]
 fn forward_packet<F: Tables>(ctx: &TcContext, packet: &Packet<F>, forward: &Forward<F>) -> Option<i32> {
     let mut frame = Bytes::new(ctx.data(), ctx.data_end(), ctx.len() as usize);
-    if let Some(delta) = rewrite::headers(&mut frame, packet, forward)? {
+    if let Some(delta) = rewrite::headers(&mut frame, packet, Places::of(packet), forward)? {
         transport_checksum(ctx, &delta)?;
     }
     let egress = forward.egress.0;

@@ -4,4 +4,4 @@ mod parse;
 mod tuple;
 
 pub use parse::{ipv4, ipv6};
-pub use tuple::{Kind, Packet};
+pub use tuple::{Headers, Kind, Packet};

@@ -1,7 +1,7 @@
 //! From bytes to a [`Packet`]. Everything a header claims is checked against the frame before it is believed.
 
-use super::{Kind, Packet};
-use crate::abi::{DropReason, Family, FlowKey, IfIndex, Ipv4, Ipv6, Link, Port, Protocol, V4, V6};
+use super::{Headers, Kind, Packet};
+use crate::abi::{DropReason, Family, FlowKey, IfIndex, Ipv4, Ipv6, Link, PassReason, Port, Protocol, Reason, V4, V6};
 use crate::frame::Frame;
 use crate::verifier::forget;
 use crate::wire::{checksum, icmp, ipv4 as ip4, ipv6 as ip6, tcp, udp};
@@ -14,18 +14,22 @@ const MAX_EXTENSIONS: usize = 6;
 /// Parses an IPv4 packet whose header begins at `l3`.
 ///
 /// # Errors
-/// The reason why the packet must be dropped.
+/// The reason why the packet must be dropped, or that more than `headers` is to be followed.
 #[inline(always)]
-pub fn ipv4<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V4>, DropReason> {
+pub fn ipv4<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex, headers: Headers) -> Result<Packet<V4>, Reason> {
     let header = frame.words::<5>(l3).ok_or(DropReason::Truncated)?;
     let first = u32::from_be(header[0]);
-    let header_len = ((first >> 22) & 0x3c) as usize;
+    let header_len = match headers {
+        Headers::Plain if first >> 24 == ip4::PLAIN => ip4::HEADER,
+        Headers::Plain => return Err(Reason::Pass(PassReason::NotFast)),
+        Headers::All => ((first >> 22) & 0x3c) as usize,
+    };
     let total = (first & 0xffff) as usize;
     if first >> 28 != 4 || header_len < ip4::HEADER || total < header_len {
-        return Err(DropReason::BadIpHeader);
+        return Err(DropReason::BadIpHeader.into());
     }
     if l3 + total > frame.len() {
-        return Err(DropReason::Truncated);
+        return Err(DropReason::Truncated.into());
     }
     let mut sum = checksum::sum(header);
     if header_len > ip4::HEADER {
@@ -34,7 +38,7 @@ pub fn ipv4<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V
     }
     // RFC 1812 section 5.2.2: verify before anything else in the header is believed; an incremental update would keep it wrong.
     if checksum::fold(sum) != 0xffff {
-        return Err(DropReason::BadIpChecksum);
+        return Err(DropReason::BadIpChecksum.into());
     }
     if header_len > ip4::HEADER {
         options(frame, l3, header_len)?;
@@ -48,73 +52,46 @@ pub fn ipv4<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V
         hop_limit: (third >> 24) as u8,
         dont_fragment: second & ip4::DONT_FRAGMENT != 0,
         fragment: second & ip4::FRAGMENT != 0,
-        plain: header_len == ip4::HEADER,
         l3,
         l4: l3 + header_len,
         end: l3 + total,
     };
-    transport::<V4, T>(frame, &network, ifindex)
+    Ok(transport::<V4, T>(frame, &network, ifindex)?)
 }
 
 /// Parses an IPv6 packet whose header begins at `l3`.
 ///
 /// # Errors
-/// The reason why the packet must be dropped.
+/// The reason why the packet must be dropped, or that more than `headers` is to be followed.
 #[inline(always)]
-pub fn ipv6<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex) -> Result<Packet<V6>, DropReason> {
+pub fn ipv6<T: Frame>(frame: &T, l3: usize, ifindex: IfIndex, headers: Headers) -> Result<Packet<V6>, Reason> {
     let header = frame.words::<10>(l3).ok_or(DropReason::Truncated)?;
     if u32::from_be(header[0]) >> 28 != 6 {
-        return Err(DropReason::BadIpHeader);
+        return Err(DropReason::BadIpHeader.into());
     }
     let second = u32::from_be(header[1]);
     let end = l3 + ip6::HEADER + (second >> 16) as usize;
     if end > frame.len() {
-        return Err(DropReason::Truncated);
+        return Err(DropReason::Truncated.into());
     }
-    let mut next = ((second >> 8) & 0xff) as u8;
-    let mut l4 = l3 + ip6::HEADER;
-    let mut fragment = false;
-    for position in 0..MAX_EXTENSIONS + 1 {
-        if !is_extension(next) {
-            break;
-        }
-        // Hop-by-hop options stand first or not at all (RFC 8200 section 4.1).
-        if position == MAX_EXTENSIONS || (next == ip6::HOP_BY_HOP && position > 0) {
-            return Err(DropReason::ExtensionHeaders);
-        }
-        if next == ip6::FRAGMENT {
-            fragment = true;
-            break;
-        }
-        let [word] = frame.words::<1>(l4).ok_or(DropReason::Truncated)?;
-        let [following, length, kind, segments] = word.to_ne_bytes();
-        if next == ip6::ROUTING && (kind == 0 || segments != 0) {
-            // RFC 5095 for type 0; any other with segments left asks us to route by it.
-            return Err(DropReason::ExtensionHeaders);
-        }
-        // Authentication counts in words of 4 bytes less 2 (RFC 4302 section 2.2), the others in 8 bytes less 1.
-        l4 += if next == ip6::AUTHENTICATION { (length as usize + 2) * 4 } else { (length as usize + 1) * 8 };
-        if l4 > end {
-            return Err(DropReason::Truncated);
-        }
-        next = following;
-    }
-    // However many extensions there are, what follows is the same to the verifier. Together they have 12,288 bytes at most; Linux 6.1 wants to
-    // be told that there is a limit.
-    let l4 = forget(l4 as u32, second) as usize % 0x4000;
+    let next = ((second >> 8) & 0xff) as u8;
+    let Chain { protocol, l4, fragment } = match headers {
+        Headers::Plain if is_extension(next) => return Err(Reason::Pass(PassReason::NotFast)),
+        Headers::Plain => Chain { protocol: next, l4: l3 + ip6::HEADER, fragment: false },
+        Headers::All => extensions(frame, next, l3 + ip6::HEADER, end, second)?,
+    };
     let network = Network {
         source: Ipv6([header[2], header[3], header[4], header[5]]),
         destination: Ipv6([header[6], header[7], header[8], header[9]]),
-        protocol: Protocol(forget(next as u32, second) as u8),
+        protocol: Protocol(protocol),
         hop_limit: (second & 0xff) as u8,
         dont_fragment: true,
         fragment,
-        plain: l4 == l3 + ip6::HEADER,
         l3,
         l4,
         end,
     };
-    transport::<V6, T>(frame, &network, ifindex)
+    Ok(transport::<V6, T>(frame, &network, ifindex)?)
 }
 
 /// What the network layer says, whatever the family.
@@ -125,7 +102,6 @@ struct Network<A> {
     hop_limit: u8,
     dont_fragment: bool,
     fragment: bool,
-    plain: bool,
     l3: usize,
     l4: usize,
     end: usize,
@@ -173,7 +149,7 @@ fn transport<F: Family, T: Frame>(frame: &T, network: &Network<F::Address>, ifin
         tcp_flags: transport.tcp_flags,
         icmp_type: transport.icmp_type,
         dont_fragment: network.dont_fragment,
-        plain: network.plain,
+        zero: 0,
         l3: network.l3 as u16,
         l4: network.l4 as u16,
         length: (network.end - network.l3) as u16,
@@ -245,6 +221,47 @@ fn halves(word: u32) -> [u16; 2] {
 #[inline(always)]
 const fn is_extension(next: u8) -> bool {
     matches!(next, ip6::HOP_BY_HOP | ip6::ROUTING | ip6::FRAGMENT | ip6::AUTHENTICATION | ip6::DESTINATION_OPTIONS)
+}
+
+/// Where IPv6's extension headers lead.
+struct Chain {
+    protocol: u8,
+    l4: usize,
+    fragment: bool,
+}
+
+/// Walks the extension headers from `l4` on. `unknown`: see [`forget`].
+#[inline(always)]
+fn extensions<T: Frame>(frame: &T, mut next: u8, mut l4: usize, end: usize, unknown: u32) -> Result<Chain, DropReason> {
+    let mut fragment = false;
+    for position in 0..MAX_EXTENSIONS + 1 {
+        if !is_extension(next) {
+            break;
+        }
+        // Hop-by-hop options stand first or not at all (RFC 8200 section 4.1).
+        if position == MAX_EXTENSIONS || (next == ip6::HOP_BY_HOP && position > 0) {
+            return Err(DropReason::ExtensionHeaders);
+        }
+        if next == ip6::FRAGMENT {
+            fragment = true;
+            break;
+        }
+        let [word] = frame.words::<1>(l4).ok_or(DropReason::Truncated)?;
+        let [following, length, kind, segments] = word.to_ne_bytes();
+        if next == ip6::ROUTING && (kind == 0 || segments != 0) {
+            // RFC 5095 for type 0; any other with segments left asks us to route by it.
+            return Err(DropReason::ExtensionHeaders);
+        }
+        // Authentication counts in words of 4 bytes less 2 (RFC 4302 section 2.2), the others in 8 bytes less 1.
+        l4 += if next == ip6::AUTHENTICATION { (length as usize + 2) * 4 } else { (length as usize + 1) * 8 };
+        if l4 > end {
+            return Err(DropReason::Truncated);
+        }
+        next = following;
+    }
+    // However many extensions there are, what follows is the same to the verifier. Together they have 12,288 bytes at most; Linux 6.1 wants to
+    // be told that there is a limit.
+    Ok(Chain { protocol: forget(next as u32, unknown) as u8, l4: forget(l4 as u32, unknown) as usize % 0x4000, fragment })
 }
 
 /// The options' part of the header checksum.

@@ -31,6 +31,15 @@ impl Kind {
     }
 }
 
+/// How much of a packet's headers is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Headers {
+    /// IPv4 options and IPv6 extension headers too.
+    All,
+    /// Only fixed parts, as nearly all packets have them: every place in the frame is known at compile time, and nothing is walked.
+    Plain,
+}
+
 /// A parsed packet. Offsets are from the first byte of the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet<F: Family> {
@@ -47,8 +56,8 @@ pub struct Packet<F: Family> {
     pub icmp_type: u8,
     /// IPv4's DF bit; always true for IPv6, which routers never fragment.
     pub dont_fragment: bool,
-    /// True when the headers have only fixed parts, as nearly all have: others are not for the fast path.
-    pub plain: bool,
+    /// Always zero, in place of padding: a packet is copied whole, and the verifier refuses to read what nobody has written.
+    pub zero: u8,
     /// Offset of the network header.
     pub l3: u16,
     /// Offset of the transport header.
@@ -59,4 +68,17 @@ pub struct Packet<F: Family> {
     pub headers: u16,
     /// The transport checksum, as on the wire.
     pub checksum: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::{V4, V6};
+
+    #[test]
+    fn packets_have_no_padding() {
+        // Six bytes of kind, hop limit, flags and the like, and five halves.
+        assert_eq!(size_of::<Packet<V4>>(), size_of::<FlowKey<V4>>() + 16);
+        assert_eq!(size_of::<Packet<V6>>(), size_of::<FlowKey<V6>>() + 16);
+    }
 }

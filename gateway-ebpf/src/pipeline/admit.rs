@@ -3,7 +3,7 @@
 use crate::abi::{Family, Interface, PassReason, Reason, V4, V6};
 use crate::env::{Arrival, Env};
 use crate::frame::Frame;
-use crate::packet::{self, Packet};
+use crate::packet::{self, Headers, Packet};
 use crate::route;
 use crate::wire::ethernet;
 
@@ -21,17 +21,17 @@ pub enum Admitted {
 /// # Errors
 /// What becomes of any other.
 #[inline(always)]
-pub fn admit<'m, T: Frame, E: Env<'m, V4>>(env: &E, frame: &T, arrival: &Arrival) -> Result<Admitted, Reason> {
+pub fn admit<'m, T: Frame, E: Env<'m, V4>>(env: &E, frame: &T, arrival: &Arrival, headers: Headers) -> Result<Admitted, Reason> {
     let interface = env.interface(arrival.ifindex).ok_or(Reason::Pass(PassReason::NoZone))?;
     let link = ethernet::parse(frame).ok_or(Reason::Pass(PassReason::NotIp))?;
     refuse_foreign(interface, &link, arrival)?;
     match link.ethertype {
         ethernet::IPV4 => {
-            let packet = packet::ipv4(frame, link.l3, arrival.ifindex);
+            let packet = packet::ipv4(frame, link.l3, arrival.ifindex, headers)?;
             admit_packet(packet).map(Admitted::V4)
         }
         ethernet::IPV6 => {
-            let packet = packet::ipv6(frame, link.l3, arrival.ifindex);
+            let packet = packet::ipv6(frame, link.l3, arrival.ifindex, headers)?;
             admit_packet(packet).map(Admitted::V6)
         }
         _ => Err(Reason::Pass(PassReason::NotIp)),
@@ -53,12 +53,11 @@ fn refuse_foreign(interface: &Interface, link: &ethernet::Ethernet, arrival: &Ar
 }
 
 #[inline(always)]
-fn admit_packet<F: Family>(packet: Result<Packet<F>, crate::abi::DropReason>) -> Result<Packet<F>, Reason> {
+fn admit_packet<F: Family>(packet: Packet<F>) -> Result<Packet<F>, Reason> {
     use crate::abi::Address;
-    let packet = packet.map_err(Reason::Drop)?;
     if packet.key.destination.stays_on_link() || packet.key.source.is_link_local() {
         return Err(Reason::Pass(PassReason::StaysOnLink));
     }
-    route::refuse_martians(&packet).map_err(Reason::Drop)?;
+    route::refuse_martians(&packet)?;
     Ok(packet)
 }

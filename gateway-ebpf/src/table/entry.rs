@@ -107,6 +107,10 @@ pub trait Entry {
     fn key<S: Slot>(slot: S) -> Self::Key;
     /// The slot's value; `payload` is the guard's.
     fn value<S: Slot>(slot: S, payload: u16) -> Self::Value;
+    /// What of the value the fast path uses; the rest is left at its default.
+    fn answer<S: Slot>(slot: S, payload: u16) -> Self::Value {
+        Self::value(slot, payload)
+    }
     /// Writes the key.
     fn store_key<S: Slot>(slot: S, key: &Self::Key);
     /// Writes the value, but for what goes into the guard.

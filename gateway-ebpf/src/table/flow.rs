@@ -149,6 +149,18 @@ impl<F: Family> Entry for FlowEntry<F> {
 
     #[inline(always)]
     fn value<S: Slot>(slot: S, payload: u16) -> Flow<F> {
+        let rest = slot.load(Self::REST);
+        Flow {
+            last_seen: Tick(slot.load(Self::LAST_SEEN)),
+            packets: slot.load(Self::PACKETS) as u64 | ((rest as u64 >> 16) & 0xff) << 32,
+            bytes: slot.load(Self::BYTES) as u64 | (rest as u64 & 0xffff) << 32,
+            ..Self::answer(slot, payload)
+        }
+    }
+
+    /// All but the counters, which are read when they are written: [`FlowEntry::count`].
+    #[inline(always)]
+    fn answer<S: Slot>(slot: S, payload: u16) -> Flow<F> {
         let (source_port, destination_port) = unpack_ports(slot.load(Self::PORTS));
         let egress = slot.load(Self::EGRESS);
         let (first, second) = (slot.load(Self::NEXT_HOP), slot.load(Self::NEXT_HOP + 1));
@@ -162,12 +174,12 @@ impl<F: Family> Entry for FlowEntry<F> {
             egress: IfIndex(egress >> 8),
             next_mac: Mac([first as u16, (first >> 16) as u16, second as u16]),
             decided: Generation(slot.load(DECIDED)),
-            last_seen: Tick(slot.load(Self::LAST_SEEN)),
             state: FlowState((rest >> 24) as u8),
             flags: FlowFlags(egress as u8),
             rule: RuleId(payload),
-            packets: slot.load(Self::PACKETS) as u64 | ((rest as u64 >> 16) & 0xff) << 32,
-            bytes: slot.load(Self::BYTES) as u64 | (rest as u64 & 0xffff) << 32,
+            last_seen: Tick::default(),
+            packets: 0,
+            bytes: 0,
         }
     }
 

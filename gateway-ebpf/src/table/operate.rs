@@ -65,10 +65,10 @@ pub fn established<E: Entry, M: Memory>(memory: &M, key: &E::Key) -> Option<(E::
     if guard.is_live() { whole::<E, _>(slot, guard) } else { None }
 }
 
-/// The value of a slot, if nobody has changed it since its guard was read.
+/// What the fast path uses of a slot, if nobody has changed it since its guard was read.
 #[inline(always)]
 fn whole<E: Entry, S: Slot>(slot: S, guard: Guard) -> Option<(E::Value, S)> {
-    let value = E::value(slot, guard.payload());
+    let value = E::answer(slot, guard.payload());
     (slot.guard() == guard).then_some((value, slot))
 }
 

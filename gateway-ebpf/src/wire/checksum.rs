@@ -7,11 +7,10 @@
 #[inline(always)]
 #[must_use]
 pub const fn fold(sum: u64) -> u16 {
-    // Three folds: 64 bits of at most 2^32 words leave at most 34 bits after the first, 19 after the second.
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
+    // Added to itself with its halves exchanged, a number has in its upper half the sum of both halves, carry included (as `csum_fold` of
+    // include/asm-generic/checksum.h does it).
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    let sum = sum.wrapping_add(sum.rotate_left(16)) >> 16;
     sum as u16
 }
 
@@ -28,11 +27,17 @@ pub const fn sum<const N: usize>(words: [u32; N]) -> u64 {
     total
 }
 
-/// What replacing `old` by `new` adds to a sum (RFC 1624 equation 3: `~m + m'`).
+/// What replacing `old` by `new` adds to a sum (RFC 1624 equation 3: `~m + m'`), not yet folded.
 #[inline(always)]
 #[must_use]
-pub const fn difference(old: u64, new: u64) -> u64 {
-    (!fold(old)) as u64 + fold(new) as u64
+pub const fn difference<const N: usize>(old: [u16; N], new: [u16; N]) -> u64 {
+    let mut total = 0u64;
+    let mut n = 0;
+    while n < N {
+        total += (!old[n]) as u64 + new[n] as u64;
+        n += 1;
+    }
+    total
 }
 
 /// [`difference`] of the two addresses and a sum that takes their place, folded once: the sum of complements is the complement of the sum.
@@ -48,11 +53,11 @@ pub const fn replacement(new: u64, source: [u32; 4], destination: [u32; 4]) -> u
     fold(total)
 }
 
-/// The stored checksum after its data changed by `delta` (RFC 1624 equation 3: `~(~HC + delta)`).
+/// The stored checksum after its data changed by `delta`, a sum of few words (RFC 1624 equation 3: `~(~HC + delta)`).
 #[inline(always)]
 #[must_use]
 pub const fn update(stored: u16, delta: u64) -> u16 {
-    !fold((!stored) as u64 + fold(delta) as u64)
+    !fold((!stored) as u64 + delta)
 }
 
 /// [`update`] for UDP: a checksum of zero means "none" and stays (RFC 768), and none is ever produced by accident.
@@ -82,7 +87,7 @@ mod tests {
         fn an_incremental_update_equals_a_full_sum(mut data in proptest::collection::vec(any::<u16>(), 1..40), at in any::<prop::sample::Index>(), new in any::<u16>()) {
             let at = at.index(data.len());
             let stored = full(&data);
-            let delta = difference(u64::from(data[at]), u64::from(new));
+            let delta = difference([data[at]], [new]);
             data[at] = new;
             // 0x0000 and 0xffff are the same number in one's complement; RFC 1624 chooses the one that RFC 1071 computes unless all data is zero.
             if data.iter().any(|half| *half != 0) {

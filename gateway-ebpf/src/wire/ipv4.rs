@@ -2,6 +2,8 @@
 
 /// Header length without options, in bytes.
 pub const HEADER: usize = 20;
+/// The first byte of a header without options: version 4, five words.
+pub const PLAIN: u32 = 0x45;
 /// Offset of the TTL.
 pub const TTL: usize = 8;
 /// Offset of the source address.

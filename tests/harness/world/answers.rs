@@ -88,7 +88,8 @@ impl<'m, F: HostFamily> Env<'m, F> for Lent<'m> {
     }
 
     fn established(&mut self, key: &FlowKey<F>) -> Option<(Flow<F>, FlowKey<F>)> {
-        F::tables(self.state).flows.get(key).map(|flow| (flow, *key))
+        let flow = F::tables(self.state).flows.get(key)?;
+        Some((Flow { last_seen: Tick::default(), packets: 0, bytes: 0, ..flow }, *key))
     }
 
     fn count_flow(&mut self, place: FlowKey<F>, now: Tick, length: u32) {

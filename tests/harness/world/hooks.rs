@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use gateway_ebpf::abi::{DropReason, Family, IfIndex, Reason};
+use gateway_ebpf::abi::{DropReason, Family, IfIndex, Reason, V4, V6};
 use gateway_ebpf::decision::Forward;
 use gateway_ebpf::env::{Arrival, Env};
+use gateway_ebpf::fast_path;
 use gateway_ebpf::frame::Buffer;
-use gateway_ebpf::packet::Packet;
+use gateway_ebpf::packet::{Headers, Packet};
 use gateway_ebpf::pipeline::{self, Admitted, Scratch};
-use gateway_ebpf::{fast_path, rewrite};
+use gateway_ebpf::rewrite::{self, Places};
 
 use super::answers::Lent;
 use super::routing::ip;
@@ -64,7 +65,7 @@ impl World {
     }
 
     fn run_tc(&mut self, frame: &mut Buffer<'_>, arrival: Arrival) -> Result<Sent, Reason> {
-        match pipeline::admit(&self.lend(), frame, &arrival)? {
+        match pipeline::admit(&self.lend(), frame, &arrival, Headers::All)? {
             Admitted::V4(packet) => self.decide(frame, packet, arrival),
             Admitted::V6(packet) => self.decide(frame, packet, arrival),
         }
@@ -78,19 +79,19 @@ impl World {
         if !pipeline::decide_established(&mut self.lend(), &mut scratch) && !pipeline::decide_known(&mut self.lend(), &mut scratch)? {
             pipeline::decide_new(&mut self.lend(), &mut scratch)?;
         }
-        write(frame, &packet, &scratch.forward)
+        write(frame, &packet, Places::of(&packet), &scratch.forward)
     }
 
     fn run_xdp(&mut self, frame: &mut Buffer<'_>, ifindex: IfIndex) -> Result<Sent, Reason> {
         let arrival = Arrival { ifindex, now_ns: self.now_ns, ..Default::default() };
-        match fast_path::admit_certain(pipeline::admit(&self.lend(), frame, &arrival))? {
-            Admitted::V4(packet) => write(frame, &packet, &fast_path::decide(&mut self.lend(), &packet, &arrival)?),
-            Admitted::V6(packet) => write(frame, &packet, &fast_path::decide(&mut self.lend(), &packet, &arrival)?),
+        match fast_path::admit_certain(pipeline::admit(&self.lend(), frame, &arrival, Headers::Plain))? {
+            Admitted::V4(packet) => write(frame, &packet, Places::plain::<V4>(), &fast_path::decide(&mut self.lend(), &packet, &arrival)?),
+            Admitted::V6(packet) => write(frame, &packet, Places::plain::<V6>(), &fast_path::decide(&mut self.lend(), &packet, &arrival)?),
         }
     }
 }
 
-fn write<F: Family>(frame: &mut Buffer<'_>, packet: &Packet<F>, forward: &Forward<F>) -> Result<Sent, Reason> {
-    rewrite::whole(frame, packet, forward).ok_or(Reason::Drop(DropReason::WriteFailed))?;
+fn write<F: Family>(frame: &mut Buffer<'_>, packet: &Packet<F>, places: Places, forward: &Forward<F>) -> Result<Sent, Reason> {
+    rewrite::whole(frame, packet, places, forward).ok_or(Reason::Drop(DropReason::WriteFailed))?;
     Ok(Sent { egress: forward.egress, resolved: forward.resolved, gateway: ip(forward.gateway) })
 }

@@ -65,6 +65,7 @@ impl Network {
         let hosts = Namespace::create(&format!("{prefix}-h"))?;
         let gateway = Namespace::create(&format!("{prefix}-g"))?;
         let remote = Namespace::create(&format!("{prefix}-r"))?;
+        silence(&hosts, &gateway, &remote)?;
         let generator = link(&hosts, ("gen0", GENERATOR_MAC), &gateway, ("in0", IN_MAC))?;
         let outside = link(&gateway, ("out0", OUT_MAC), &remote, ("snk0", SINK_MAC))?;
         let (inside, sink) = (index(&gateway, "in0")?, index(&remote, "snk0")?);
@@ -125,6 +126,17 @@ impl Network {
         self.remote.run("ethtool", &["-K", "snk0", "tx", "off"])?;
         Ok(())
     }
+}
+
+/// Keeps the kernel's own IPv6 packets (router solicitations, multicast reports) off the wires. They are sent by whatever CPU their timer is
+/// on, and that CPU then polls the veth for the generator's packets too, until its ring of 256 is full. An address that is no longer
+/// tentative is a change to the gateway besides, after which each flow's next packet is tc's.
+fn silence(hosts: &Namespace, gateway: &Namespace, remote: &Namespace) -> Result<()> {
+    for room in [hosts, remote] {
+        room.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
+    }
+    // No link-local address (include/uapi/linux/if_link.h, `IN6_ADDR_GEN_MODE_NONE`).
+    gateway.sysctl("net/ipv6/conf/default/addr_gen_mode", "1")
 }
 
 /// Joins two rooms by a veth, and gives the index of the first end.

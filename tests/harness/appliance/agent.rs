@@ -70,13 +70,21 @@ impl Agent {
     /// # Errors
     /// When the agent does not answer, or the command does not end within five minutes.
     pub fn run(&self, line: &str) -> Result<Ran> {
-        let started = self.ask("guest-exec", &json!({ "path": "/bin/sh", "arg": ["-c", line], "capture-output": true }))?;
+        let started = self.begin(line)?;
         let ended = wait_for(COMMAND, format_args!("`{line}` in the guest"), || {
             let status = self.ask("guest-exec-status", &json!({ "pid": started["pid"] }))?;
             Ok((status["exited"] == true).then_some(status))
         })?;
         let text = |key: &str| decode(ended[key].as_str().unwrap_or_default());
         Ok(Ran { code: ended["exitcode"].as_i64(), output: text("out-data"), error: text("err-data") })
+    }
+
+    /// Begins a shell command in the guest, whose end nobody waits for: a machine's last one has none. What the agent says of it.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub fn begin(&self, line: &str) -> Result<Value> {
+        self.ask("guest-exec", &json!({ "path": "/bin/sh", "arg": ["-c", line], "capture-output": true }))
     }
 }
 

@@ -229,8 +229,7 @@ fn crowded(scene: &Scene<'_>) -> Result<String> {
 fn reboot(scene: &Scene<'_>) -> Result<String> {
     scene.vm.rewrite(&Disk::nocloud("#cloud-config\n".to_owned(), &network_config()))?;
     let from = scene.vm.console().len();
-    // Nobody answers a machine's last command.
-    let _ = scene.agent.run("systemctl --no-block reboot");
+    scene.agent.begin("systemctl --no-block reboot")?;
     let console = scene.vm.wait_console(READY, from, BOOT, scene.stop)?;
     scene.agent_answers()?;
     let report = scene.provisioned()?;

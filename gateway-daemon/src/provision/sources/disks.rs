@@ -44,6 +44,8 @@ impl Disk {
     /// When it cannot be mounted or listed.
     pub fn read(&self) -> Result<Files, ProvisionError> {
         fs::create_dir_all(MOUNT).map_err(ProvisionError::Mount)?;
+        // What a reading that was killed has left there: the kernel refuses a disk where it is mounted already.
+        let _ = unmount(MOUNT, UnmountFlags::DETACH);
         let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOSUID;
         mount(&self.device, MOUNT, self.system.name(), flags, None).map_err(|errno| ProvisionError::Mount(errno.into()))?;
         let files = Files::of(Path::new(MOUNT));

@@ -120,13 +120,9 @@ impl Scene<'_> {
         Ok(seen)
     }
 
-    /// Has the guest read its sources again.
+    /// Has the guest read its sources again, and again from the beginning if it is about to.
     pub fn reread(&self) -> Result<()> {
-        // A start while one is under way is that one, which may have read already what has changed since.
-        wait_until(SOON, "an earlier reading to end", || {
-            Ok(self.agent.run("systemctl is-active gateway-reread.service")?.output.trim() != "activating")
-        })?;
-        self.read("systemctl start gateway-reread.service").map(drop)
+        self.read("systemctl restart gateway-reread.service").map(drop)
     }
 
     /// An overlay VM pings the pod side.

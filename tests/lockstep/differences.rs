@@ -151,14 +151,15 @@ pub fn is_told(lanes: &[Datapath], talk: &Talk, answer: Answer) -> bool {
     answer != Answer::Icmp(3, 0) && !((hop_limit || no_route) && lanes.contains(&Datapath::Nftables))
 }
 
-/// Words that are not said because the lanes would rightly differ.
-pub fn is_said(lanes: &[Datapath], talk: &Talk, side: Side, word: Word) -> bool {
+/// Words that are not said because the lanes would rightly differ. `phase`: which policy is in force.
+pub fn is_said(lanes: &[Datapath], phase: usize, talk: &Talk, side: Side, word: Word) -> bool {
     if !lanes.contains(&Datapath::Nftables) {
         return true;
     }
     // **A flow's interfaces** are part of it in our datapath: the answer to who has borrowed another's source goes to that other one, and
-    // the flow with it. For conntrack a flow may come from anywhere.
-    if side == Side::Far && !talk.is_honest() {
+    // the flow with it. For conntrack a flow may come from anywhere, and nobody can ask later where it came from: a source validation that
+    // the next policy tightens ends what a borrower has begun in our datapath alone.
+    if !talk.is_honest() && (side == Side::Far || talk.phase < phase) {
         return false;
     }
     // **From an address to itself** (land) nothing passes our datapath; the kernel routes it.

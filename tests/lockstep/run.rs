@@ -248,7 +248,7 @@ impl<'a> Lanes<'a> {
     fn say(&mut self, run: &mut Run, talk: usize, side: Side, word: Word) -> Result<()> {
         let datapaths = self.datapaths();
         let Some(word) = run.talks[talk].sensible(side, word).filter(|_| !run.talks[talk].has_ended()) else { return Ok(()) };
-        if !differences::is_said(&datapaths, &run.talks[talk], side, word) {
+        if !differences::is_said(&datapaths, run.phase, &run.talks[talk], side, word) {
             return Ok(());
         }
         // To a flow that has been cut the far side is a stranger.

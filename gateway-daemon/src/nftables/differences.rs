@@ -68,7 +68,9 @@ impl fmt::Display for Difference {
             Self::IcmpErrors => "ICMP errors about accepted flows are forwarded, whoever sends them",
             Self::HopLimit => "packets whose hop limit or size does not fit are answered before the firewall is asked, also those that begin no flow",
             Self::Malformed => "malformed packets and source routes are dropped by the kernel without being counted; packets from an address to itself are routed",
-            Self::Interfaces => "packets of an accepted flow pass from whatever zone interface they come",
+            Self::Interfaces => {
+                "packets of an accepted flow pass from whatever zone interface they come: source validation is asked about its first packet only"
+            }
             Self::ConnectionMark => "connection marks of forwarded flows are the gateway's; nothing else may set them",
         })
     }

@@ -1,6 +1,6 @@
 //! Keys and values by number, for the comparison of structures that a flow could be kept in: what is found can be checked without a table.
 
-use crate::abi::{Abi, Address, Family, Flow, FlowKey, IfIndex, Ipv4, Ipv6, Link, Port, Protocol, V4, V6};
+use crate::abi::{Abi, Address, Family, Flow, FlowKey, Generation, IfIndex, Ipv4, Ipv6, Link, Port, Protocol, V4, V6};
 
 /// A value of the kernel's maps: as long as an IPv4 flow's entry in ours.
 pub type Value = [u64; 8];
@@ -142,15 +142,14 @@ pub fn is_value_of(number: u32, value: &Value) -> bool {
 /// The flow of a number.
 #[must_use]
 pub fn flow_of<F: Family>(number: u32) -> Flow<F> {
-    Flow { source: F::Address::from_words([number; 4]), packets: number as u64, bytes: mixed(number) & 0xffff_ffff, ..Flow::default() }
+    Flow { source: F::Address::from_words([number; 4]), decided: Generation(mixed(number) as u32), ..Flow::default() }
 }
 
-/// Whether it is that flow. All of its entry was read when it was copied.
+/// Whether it is that flow. All but its counters was read when it was copied.
 #[inline(always)]
 #[must_use]
 pub fn is_flow_of<F: Family>(number: u32, flow: &Flow<F>) -> bool {
-    let differs = flow.source.words()[0] ^ number;
-    (flow.packets ^ number as u64) | (flow.bytes ^ (mixed(number) & 0xffff_ffff)) | differs as u64 == 0
+    (flow.source.words()[0] ^ number) | (flow.decided.0 ^ mixed(number) as u32) == 0
 }
 
 #[cfg(test)]

@@ -113,6 +113,12 @@ impl Datapath {
         Ok(swept)
     }
 
+    /// Whether half-open flows took more than half of their places at the last sweep.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
     /// What the interface has.
     #[must_use]
     pub fn attachment(&self, index: IfIndex) -> Option<&Attachment> {

@@ -106,7 +106,8 @@ impl<E: Entry> Shared<E> {
 
     /// Calls `visit` for every entry. Entries that change meanwhile may be missed or seen twice, but are never seen half.
     pub fn for_each(&self, mut visit: impl FnMut(E::Key, E::Value)) {
-        for slot in self.words.words().chunks_exact(E::WORDS).take((self.buckets * SLOTS) as usize).map(Words) {
+        let view = self.view();
+        for slot in (0..self.buckets).flat_map(|bucket| table::occupied::<E, _>(&view, bucket)) {
             while slot.guard().is_live() {
                 let guard = slot.guard();
                 let (key, value) = (E::key(slot), E::value(slot, guard.payload()));

@@ -91,7 +91,7 @@ pub use digest::Seed;
 pub use entry::{Entry, Guard, Memory, Slot};
 pub use flow::FlowEntry;
 pub use nat::{EndpointEntry, MappingEntry};
-pub use operate::{Found, buckets_of, established, insert, look_up, modify, peek, remove, replace};
+pub use operate::{Found, buckets_of, established, insert, look_up, modify, occupied, peek, remove, replace};
 pub use tags::elements;
 #[cfg(target_has_atomic = "32")]
 pub use words::Words;

@@ -105,6 +105,17 @@ fn still<E: Entry, S: Slot>(slot: S, key: &E::Key) -> Option<Guard> {
     (guard.phase() >= Guard::LIVE && E::holds(slot, key)).then_some(guard)
 }
 
+/// The slots of a bucket that may hold an entry, by their tags: of the others no memory is touched.
+pub fn occupied<E: Entry, M: Memory>(memory: &M, bucket: u32) -> impl Iterator<Item = M::Slot> {
+    let mut left = Row::of::<E, M>(memory, bucket).map(|row| row.tags().marked());
+    let first = memory.bucket(bucket);
+    core::iter::from_fn(move || {
+        let marked = left.filter(|marked| !marked.is_empty())?;
+        left = Some(marked.others());
+        Some(first?.nth(marked.lowest(), E::WORDS))
+    })
+}
+
 /// Copies the value of a key. False when there is none.
 #[inline(always)]
 pub fn look_up<E: Entry, M: Memory>(memory: &M, key: &E::Key, into: &mut E::Value) -> bool {

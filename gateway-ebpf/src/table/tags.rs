@@ -29,6 +29,12 @@ impl Tags {
         (((self.0 & HIGH) >> 7).wrapping_mul(EACH) >> 56) as u32
     }
 
+    /// The slots that are taken.
+    #[inline(always)]
+    pub fn marked(self) -> Marked {
+        Marked(self.0 & HIGH)
+    }
+
     /// The first free slot, counted from `start` on and around.
     #[inline(always)]
     pub fn free(self, start: u32) -> Option<u32> {

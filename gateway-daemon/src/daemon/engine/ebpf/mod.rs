@@ -25,8 +25,9 @@ use crate::plan::Plan;
 
 /// How often the tables are swept. Timeouts are minutes; a closed flow's ports are free this much later at most.
 const SWEEP: Duration = Duration::from_secs(5);
-/// A sweep may take this share of the time, less than half a per cent: a million flows take longer, so they are swept less often.
-const SWEEP_SHARE: u32 = 250;
+/// A sweep may take this share of the time, three tenths of a per cent: a million flows take longer, so they are swept less often, every half
+/// minute or so.
+const SWEEP_SHARE: u32 = 350;
 /// While a flood of half-open flows takes the places of others, they are worth more.
 const CROWDED_SHARE: u32 = 50;
 /// Logged packets taken at once, so that a flood of them leaves the loop's other work its turn.

@@ -147,12 +147,13 @@ fn doctor(scene: &Scene<'_>) -> Result<String> {
 /// A reading is held on behind the disk: whoever asks for one by then asks the one that is under way.
 fn changed_meanwhile(scene: &Scene<'_>) -> Result<String> {
     let held = "/run/systemd/system/gateway-reread.service.d";
-    let hold = "[Service]\\nExecStartPost=/bin/sh -c 'while test -e /run/hold; do sleep 0.1; done'\\n";
-    scene.read(&format!("mkdir -p {held} && touch /run/hold && printf \"{hold}\" >{held}/hold.conf && systemctl daemon-reload"))?;
+    let hold = "[Service]\\nExecStartPost=/bin/sh -c 'if test -p /run/hold; then read word </run/hold; fi'\\n";
+    scene.read(&format!("mkdir -p {held} && mkfifo /run/hold && printf \"{hold}\" >{held}/hold.conf && systemctl daemon-reload"))?;
     scene.read("systemctl start --no-block gateway-reread")?;
     wait_until(SOON, "the disk to be read", || Ok(scene.read("systemctl show -P SubState gateway-reread")?.trim() == "start-post"))?;
     scene.vm.rewrite(&seed_with(&moved_to(PLUGGED)))?;
-    scene.read("udevadm trigger --action=change --settle /dev/vdb && rm /run/hold")?;
+    // Out of the way before the reading goes on: the next one is not held.
+    scene.read("udevadm trigger --action=change --settle /dev/vdb && exec 3>/run/hold && rm /run/hold && echo >&3")?;
     let seen = scene.forwarded(PLUGGED)?;
     scene.read(&format!("rm -r {held} && systemctl daemon-reload"))?;
     Ok(seen)
